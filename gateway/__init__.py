@@ -1,0 +1,1 @@
+"""The service: identity, order, evidence and record of every clip."""

@@ -1,0 +1,84 @@
+"""The database: one engine, one way to open a transaction."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+class Database:
+    """An engine with the pragmas that durability needs, and short transactions.
+
+    On SQLite the file is in WAL mode with ``synchronous=FULL`` (a commit survives power loss)
+    and write transactions of this process queue on one lock: SQLite has a single writer, and
+    threads that meet in its busy handler starve each other.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        arguments: dict[str, Any] = {}
+        if self.is_sqlite:
+            arguments["connect_args"] = {
+                "timeout": BUSY_TIMEOUT_MS / 1000,
+                "check_same_thread": False,
+            }
+        self.engine = sa.create_engine(url, pool_pre_ping=not self.is_sqlite, **arguments)
+        self._writer = threading.RLock()
+        if self.is_sqlite:
+            sa.event.listen(self.engine, "connect", _set_pragmas)
+            sa.event.listen(self.engine, "begin", _begin)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for reading; nothing it changes is kept."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+            session.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session whose transaction commits on leaving and rolls back on any exception.
+
+        On SQLite the transaction is ``BEGIN IMMEDIATE``, so that a read followed by a write
+        cannot fail on a lock that another process took in between.
+        """
+        if not self.is_sqlite:
+            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+                yield session
+            return
+        with self._writer, self.engine.connect() as connection:
+            writing = connection.execution_options(cinegate_immediate=True)
+            session = Session(bind=writing, expire_on_commit=False)
+            with session, session.begin():
+                yield session
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:
+    # The driver must not open transactions by itself: ``_begin`` does.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: sa.Connection) -> None:
+    immediate = connection.get_execution_options().get("cinegate_immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

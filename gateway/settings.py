@@ -1,0 +1,144 @@
+"""Settings: one frozen object read from ``gateway.toml`` and a few environment variables."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.errors import ConfigurationFault
+
+CONFIG_NAME = "gateway.toml"
+DEFAULT_ALGORITHM = "org.example.cinegate.wm.1"
+MAX_PROMPT_CHARS = 4_000
+MAX_UPLOAD_BYTES = 256 * 1024 * 1024
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Limits(_Section):
+    """Bounds that an operator may tighten or widen."""
+
+    max_prompt_chars: int = Field(default=MAX_PROMPT_CHARS, ge=1, le=20_000)
+    max_upload_bytes: int = Field(default=MAX_UPLOAD_BYTES, ge=1_000, le=4 * 1024**3)
+    max_queued_per_tenant: int = Field(default=50, ge=1, le=10_000)
+    max_body_bytes: int = Field(default=1024 * 1024, ge=10_000, le=64 * 1024 * 1024)
+    dedupe_window_seconds: int = Field(default=10, ge=0, le=600)
+    released_ttl_days: int = Field(default=30, ge=1, le=3650)
+
+
+class Encoding(_Section):
+    """How a released clip is encoded (x264)."""
+
+    crf: int = Field(default=17, ge=0, le=28)
+    preset: str = "medium"
+    keyframe_seconds: float = Field(default=1.0, gt=0, le=10)
+
+
+class Provenance(_Section):
+    """Who signs. ``pki`` = "development" makes a local certificate authority on first run."""
+
+    organisation: str = "Example Studio"
+    product: str = "Cinegate"
+    pki: Literal["development", "files"] = "development"
+    certificate_chain: Path | None = None
+    private_key: Path | None = None
+    trust_anchors: Path | None = None
+    tsa_url: str | None = None
+    detector_url: str = "http://127.0.0.1:8400/verify"
+
+
+class Watermark(_Section):
+    """The mark in the pixels. ``algorithm`` is the C2PA soft-binding name."""
+
+    algorithm: str = DEFAULT_ALGORITHM
+
+
+class Settings(_Section):
+    """Everything the composition root needs to know.
+
+    All state lives below ``data_dir``. Values come from ``gateway.toml`` (in the data folder,
+    or the file that ``CINEGATE_CONFIG`` names); ``CINEGATE_DATA_DIR`` moves the folder.
+    """
+
+    environment: Literal["development", "production"] = "development"
+    data_dir: Path = Path("var/cinegate")
+    database_url: str | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=8400, ge=1, le=65535)
+    model: str = "embedded"
+    models: dict[str, Path] = Field(default_factory=dict)
+    policy: Path | None = None
+    limits: Limits = Limits()
+    encoding: Encoding = Encoding()
+    provenance: Provenance = Provenance()
+    watermark: Watermark = Watermark()
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL: SQLite in the data folder unless one is set."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'cinegate.db'}"
+
+    @property
+    def vault_dir(self) -> Path:
+        """Raw and intermediate media; never served."""
+        return self.data_dir / "vault"
+
+    @property
+    def released_dir(self) -> Path:
+        """Marked, signed and verified clips."""
+        return self.data_dir / "released"
+
+    @property
+    def keys_dir(self) -> Path:
+        """Secrets, mode 0700; files inside 0600."""
+        return self.data_dir / "keys"
+
+    @property
+    def work_dir(self) -> Path:
+        """Scratch space of the workers, emptied on start."""
+        return self.data_dir / "work"
+
+    def production_faults(self) -> tuple[str, ...]:
+        """Why these settings must not run in production; empty when they may."""
+        if self.environment != "production":
+            return ()
+        faults = []
+        if self.provenance.pki == "development":
+            faults.append("provenance.pki is 'development': install a real certificate chain")
+        if self.watermark.algorithm.startswith("org.example"):
+            faults.append("watermark.algorithm is below org.example: use a domain you own")
+        if self.provenance.organisation == "Example Studio":
+            faults.append("provenance.organisation is the example name")
+        return tuple(faults)
+
+
+def load_settings(*, data_dir: Path | None = None, config: Path | None = None) -> Settings:
+    """Read the settings. Arguments win over the environment, the environment over the file.
+
+    Raises ConfigurationFault with the field and the reason when a value is not acceptable.
+    """
+    folder = data_dir or (Path(v) if (v := os.environ.get("CINEGATE_DATA_DIR")) else None)
+    named = config or (Path(v) if (v := os.environ.get("CINEGATE_CONFIG")) else None)
+    path = named or (folder or Settings().data_dir) / CONFIG_NAME
+    values: dict[str, object] = {}
+    if path.is_file():
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+            raise ConfigurationFault(f"{CONFIG_NAME} is not valid TOML: {fault}.") from fault
+    elif named is not None:
+        raise ConfigurationFault("The configuration file that was named does not exist.")
+    if folder is not None:
+        values["data_dir"] = folder
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationFault(f"{CONFIG_NAME}: {field}: {first['msg']}.") from fault

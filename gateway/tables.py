@@ -1,0 +1,213 @@
+"""The tables, as SQLAlchemy 2 mappings. Stored values are for ever: append, never rename."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcTime(sa.TypeDecorator[dt.datetime]):
+    """A UTC-aware time on every database; refuses naive values."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, _dialect: Any) -> Any:
+        """Turn an aware time into UTC; a naive one is an error."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("A stored time must carry a time zone.")
+        return value.astimezone(dt.UTC)
+
+    def process_result_value(self, value: Any, _dialect: Any) -> dt.datetime | None:
+        """Give the time back as UTC-aware."""
+        if value is None:
+            return None
+        aware: dt.datetime = (
+            value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+        )
+        return aware
+
+
+class Table(DeclarativeBase):
+    """The parent of every mapping; holds the naming of constraints."""
+
+    metadata = sa.MetaData(naming_convention=NAMING)
+
+
+class Tenant(Table):
+    """An organisation or person whose clips nobody else sees."""
+
+    __tablename__ = "tenants"
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True, comment="tnt_<hex>")
+    name: Mapped[str] = mapped_column(sa.String(200), unique=True, comment="Shown to operators")
+    created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
+
+
+class ApiKey(Table):
+    """A bearer key. The secret itself is never stored."""
+
+    __tablename__ = "api_keys"
+    id: Mapped[str] = mapped_column(sa.String(8), primary_key=True, comment="Public part, hex")
+    tenant_id: Mapped[str] = mapped_column(
+        sa.ForeignKey("tenants.id"), index=True, comment="Whose clips it reaches"
+    )
+    name: Mapped[str] = mapped_column(sa.String(200), comment="What the owner calls it")
+    secret_hmac: Mapped[bytes] = mapped_column(
+        sa.LargeBinary(32), comment="HMAC-SHA-256(pepper, secret)"
+    )
+    created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
+    revoked_at: Mapped[dt.datetime | None] = mapped_column(UtcTime, comment="UTC; null = live")
+    last_used_at: Mapped[dt.datetime | None] = mapped_column(UtcTime, comment="UTC, throttled")
+
+
+class Video(Table):
+    """One accepted request and what became of it.
+
+    States: queued, in_progress, held, refused, failed, released, deleted. The constraint is
+    the one law in the database: released needs both marks read back and a log index.
+    """
+
+    __tablename__ = "videos"
+    __table_args__ = (
+        sa.CheckConstraint(
+            "state <> 'released' OR (sha256 IS NOT NULL AND size_bytes IS NOT NULL"
+            " AND watermark_ok = 1 AND credentials_ok = 1 AND audit_index IS NOT NULL)",
+            name="released_is_marked_signed_logged",
+        ),
+        sa.CheckConstraint(
+            "state IN ('queued','in_progress','held','refused','failed','released','deleted')",
+            name="state_known",
+        ),
+        sa.Index("ix_videos_tenant_created", "tenant_id", "created_at"),
+        sa.Index("ix_videos_fingerprint", "tenant_id", "fingerprint"),
+    )
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True, comment="video_<32 hex>")
+    tenant_id: Mapped[str] = mapped_column(sa.ForeignKey("tenants.id"), comment="Owner")
+    clip_id: Mapped[str] = mapped_column(
+        sa.String(16), unique=True, comment="Random 64-bit watermark payload, hex"
+    )
+    fingerprint: Mapped[str] = mapped_column(
+        sa.String(64), comment="SHA-256 of the canonical request, for retries without a key"
+    )
+    prompt: Mapped[str] = mapped_column(sa.Text, comment="Personal; never logged or signed")
+    negative_prompt: Mapped[str] = mapped_column(sa.Text, comment="Personal")
+    model: Mapped[str] = mapped_column(sa.String(100), comment="Generator name")
+    seconds: Mapped[int] = mapped_column(comment="Asked length")
+    width: Mapped[int] = mapped_column(comment="Pixels")
+    height: Mapped[int] = mapped_column(comment="Pixels")
+    seed: Mapped[int] = mapped_column(sa.BigInteger, comment="0..2^63-1")
+    state: Mapped[str] = mapped_column(sa.String(20), comment="See the class")
+    stage: Mapped[str] = mapped_column(sa.String(20), comment="The stage under way or last run")
+    progress: Mapped[int] = mapped_column(default=0, comment="Percent, whole")
+    refusal: Mapped[dict[str, Any] | None] = mapped_column(
+        sa.JSON, comment="Error object shown when refused, held or failed; no score or term"
+    )
+    cancel_requested: Mapped[bool] = mapped_column(default=False, comment="Asked to stop")
+    created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
+    completed_at: Mapped[dt.datetime | None] = mapped_column(UtcTime, comment="UTC")
+    expires_at: Mapped[dt.datetime | None] = mapped_column(UtcTime, comment="UTC")
+    sha256: Mapped[str | None] = mapped_column(sa.String(64), comment="Released file, hex")
+    size_bytes: Mapped[int | None] = mapped_column(sa.BigInteger, comment="Released file")
+    thumbnail_sha256: Mapped[str | None] = mapped_column(sa.String(64), comment="JPEG, hex")
+    watermark_ok: Mapped[bool | None] = mapped_column(comment="Read back from stored bytes")
+    credentials_ok: Mapped[bool | None] = mapped_column(comment="Trusted in the stored bytes")
+    manifest_id: Mapped[str | None] = mapped_column(sa.String(200), comment="C2PA label")
+    audit_index: Mapped[int | None] = mapped_column(
+        sa.BigInteger, comment="Log index of the publication entry, under a checkpoint"
+    )
+
+
+class VerdictRow(Table):
+    """A verdict as it was given; scores stay here and never leave."""
+
+    __tablename__ = "verdicts"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    subject: Mapped[str] = mapped_column(
+        sa.String(80), index=True, comment="Video id, or request id of a refused prompt"
+    )
+    event_id: Mapped[str] = mapped_column(
+        sa.String(200), unique=True, comment="Event that recorded it"
+    )
+    stage: Mapped[str] = mapped_column(sa.String(20), comment="prompt or frames")
+    action: Mapped[str] = mapped_column(sa.String(10), comment="allow, review, block")
+    scores: Mapped[dict[str, Any]] = mapped_column(sa.JSON, comment="Category → 0..1")
+    reasons: Mapped[list[Any]] = mapped_column(sa.JSON, comment="Rules that spoke, with times")
+    policy: Mapped[str] = mapped_column(sa.String(64), comment="SHA-256 of the policy file")
+    judges: Mapped[list[Any]] = mapped_column(sa.JSON, comment="name@version")
+    created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
+
+
+class AuditOutbox(Table):
+    """Events written in the transaction of their fact, waiting for an index."""
+
+    __tablename__ = "audit_outbox"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    event_id: Mapped[str] = mapped_column(
+        sa.String(200), unique=True, comment="video:step:kind; makes a repeated step harmless"
+    )
+    leaf: Mapped[bytes] = mapped_column(sa.LargeBinary, comment="RFC 8785 JSON of the entry")
+
+
+class AuditEntryRow(Table):
+    """A sequenced leaf. Triggers refuse UPDATE and DELETE."""
+
+    __tablename__ = "audit_entries"
+    index: Mapped[int] = mapped_column(
+        "idx", sa.BigInteger, primary_key=True, autoincrement=False, comment="0-based"
+    )
+    event_id: Mapped[str] = mapped_column(sa.String(200), unique=True, comment="See the outbox")
+    leaf: Mapped[bytes] = mapped_column(sa.LargeBinary, comment="RFC 8785 JSON, exact bytes")
+
+
+class AuditTile(Table):
+    """A tile of the RFC 6962 tree: up to 256 hashes of one level. Grows, never changes."""
+
+    __tablename__ = "audit_tiles"
+    level: Mapped[int] = mapped_column(
+        primary_key=True, autoincrement=False, comment="0 = leaf"
+    )
+    index: Mapped[int] = mapped_column(
+        "idx", sa.BigInteger, primary_key=True, autoincrement=False, comment="0-based"
+    )
+    hashes: Mapped[bytes] = mapped_column(sa.LargeBinary, comment="32 bytes each, up to 256")
+
+
+class AuditHead(Table):
+    """The committed size of the tree; one row, the sequencer's lock."""
+
+    __tablename__ = "audit_head"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="Always 1")
+    size: Mapped[int] = mapped_column(sa.BigInteger, comment="Number of leaves")
+
+
+class AuditCheckpoint(Table):
+    """A signed tree head (C2SP note). Triggers refuse UPDATE and DELETE."""
+
+    __tablename__ = "audit_checkpoints"
+    size: Mapped[int] = mapped_column(
+        sa.BigInteger, primary_key=True, autoincrement=False, comment="Leaves covered"
+    )
+    note: Mapped[str] = mapped_column(sa.Text, comment="C2SP signed note")
+    created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
+
+
+class AuditPersonal(Table):
+    """The personal half of an event; deleting the row makes its commitment unlinkable."""
+
+    __tablename__ = "audit_personal"
+    event_id: Mapped[str] = mapped_column(sa.String(200), primary_key=True, comment="Event")
+    record_key: Mapped[bytes] = mapped_column(sa.LargeBinary(32), comment="Random, per record")
+    record: Mapped[bytes] = mapped_column(sa.LargeBinary, comment="RFC 8785 JSON, personal")

@@ -1,0 +1,257 @@
+"""The policy: turns scores into a verdict, and says why.
+
+The rules are data (``policy.toml``), read once into frozen values. Nothing here looks at a
+prompt or a picture; the same scores under the same file always give the same verdict.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from safety.policy_file import Limits, PolicyInvalid, Rule, Tier, read_policy_file
+from safety.verdict import Action, Category, FrameScores, Reason, Stage, Verdict
+
+POLICY_PATH = Path(__file__).parent / "policy.toml"
+"""The policy that ships with the package."""
+
+FAULT_RULE = "CG-FAULT"
+
+__all__ = ["FAULT_RULE", "POLICY_PATH", "Limits", "Policy", "PolicyInvalid", "Rule", "Tier"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """A complete set of rules, one for each category of the taxonomy.
+
+    ``hash`` is the SHA-256 (hex) of the file the policy came from. ``minor_sexual_limit`` is
+    the sexual score from which a text that also speaks of a minor counts as
+    ``sexual_minors``. The constructor raises PolicyInvalid when a category is not covered.
+    """
+
+    version: str
+    hash: str
+    rules: Mapping[Category, Rule]
+    minor_sexual_limit: float
+    fault_text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rules", MappingProxyType(dict(self.rules)))
+        if missing := [c.value for c in Category if c not in self.rules]:
+            raise PolicyInvalid(f"The policy does not cover: {', '.join(missing)}.")
+        if not 0.0 < self.minor_sexual_limit <= 1.0:
+            raise PolicyInvalid("The limit for sexual scores beside a minor must be in 0..1.")
+        if all(rule.frames is None for rule in self.rules.values()):
+            raise PolicyInvalid("The policy judges nothing on frames.")
+        minors = self.rules[Category.SEXUAL_MINORS]
+        if minors.tier is not Tier.PROHIBITED or minors.overridable:
+            raise PolicyInvalid("sexual_minors must be prohibited and not overridable.")
+        if any(x.review != x.block for x in (minors.prompt, minors.frames) if x is not None):
+            raise PolicyInvalid("Whatever reaches the limit of sexual_minors must be blocked.")
+
+    @classmethod
+    def load(cls, path: Path) -> Policy:
+        """Reads a policy file; raises PolicyInvalid when it is absent or not valid."""
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise PolicyInvalid("The policy file cannot be read.") from error
+        return cls.parse(content)
+
+    @classmethod
+    def parse(cls, content: bytes) -> Policy:
+        """Reads a policy from the bytes of its TOML file; raises PolicyInvalid."""
+        raw = read_policy_file(content)
+        return cls(
+            version=raw.version,
+            hash=hashlib.sha256(content).hexdigest(),
+            rules=raw.rules,
+            minor_sexual_limit=raw.minor_sexual_limit,
+            fault_text=raw.fault_text,
+        )
+
+    def judge(
+        self, scores: Mapping[Category, float], *, stage: Stage, judges: tuple[str, ...]
+    ) -> Verdict:
+        """The verdict on one item from its scores, each a number in 0..1.
+
+        Total: it answers for any mapping. A category that the policy judges at this stage and
+        that has no score → REVIEW. A score that is not a number in 0..1 → BLOCK. A key that is
+        no category → BLOCK. No scores at all → REVIEW.
+        """
+        known, reasons = self._sift(scores, stage)
+        for category, rule in self.rules.items():
+            limits = _limits(rule, stage)
+            if limits is None or category in reasons:
+                continue
+            if category not in known:
+                reasons[category] = self.fault(category, stage)
+                continue
+            action = limits.act(known[category])
+            if action is not Action.ALLOW:
+                reasons[category] = _reason(rule, stage, action)
+        return self._verdict(tuple(reasons.values()), known, stage, judges)
+
+    def judge_frames(
+        self, frames: Sequence[FrameScores], *, judges: tuple[str, ...]
+    ) -> Verdict:
+        """The verdict on a clip from the scores of its sampled frames.
+
+        ``scores`` of the verdict are the highest per category; a bad score in any frame blocks
+        and is never hidden by a good one. Each unbroken run of flagged frames is one reason,
+        with the time of its first and last frame in seconds. No frames, or a frame without a
+        usable time → REVIEW.
+        """
+        if not frames:
+            held = (self.fault(None, Stage.FRAMES),)
+            return self._verdict(held, {}, Stage.FRAMES, judges)
+        highest: dict[Category, float] = {}
+        spans: dict[tuple[Category | None, str, Action], list[_Span]] = {}
+        for position, frame in enumerate(frames):
+            verdict = self.judge(frame.scores, stage=Stage.FRAMES, judges=judges)
+            for category, score in verdict.scores.items():
+                highest[category] = max(score, highest.get(category, 0.0))
+            reasons = verdict.reasons
+            seconds = frame.seconds if _is_time(frame.seconds) else None
+            if seconds is None:
+                reasons = (*reasons, self.fault(None, Stage.FRAMES))
+            for reason in reasons:
+                runs = spans.setdefault((reason.category, reason.rule, reason.action), [])
+                if runs and runs[-1].last == position - 1:
+                    runs[-1] = runs[-1].grown(position, seconds)
+                elif not (runs and runs[-1].last == position):
+                    runs.append(_Span(reason, position, seconds, seconds))
+        found = tuple(span.as_reason() for runs in spans.values() for span in runs)
+        return self._verdict(found, highest, Stage.FRAMES, judges)
+
+    def may_override(self, verdict: Verdict) -> bool:
+        """True when a person may turn this verdict into ALLOW.
+
+        Only a REVIEW may be turned, only under this very policy, and only when no reason
+        belongs to a rule that is not overridable.
+        """
+        grounds = (self.rules[r.category] for r in verdict.reasons if r.category is not None)
+        return (
+            verdict.action is Action.REVIEW
+            and verdict.policy == self.hash
+            and all(rule.overridable for rule in grounds)
+        )
+
+    def fault(self, category: Category | None, stage: Stage) -> Reason:
+        """The ground for holding an item that could not be judged completely."""
+        return Reason(
+            category=category,
+            stage=stage,
+            rule=FAULT_RULE,
+            text=self.fault_text,
+            action=Action.REVIEW,
+        )
+
+    def _sift(
+        self, scores: Mapping[Category, float], stage: Stage
+    ) -> tuple[dict[Category, float], dict[Category | None, Reason]]:
+        """Parts the usable scores from those that must stop the item."""
+        known: dict[Category, float] = {}
+        reasons: dict[Category | None, Reason] = {}
+        for key, score in scores.items():
+            category = _category(key)
+            if category is not None and _is_score(score):
+                known[category] = float(score)
+                continue
+            reasons[category] = Reason(
+                category=category,
+                stage=stage,
+                rule=FAULT_RULE,
+                text=self.fault_text,
+                action=Action.BLOCK,
+            )
+        return known, reasons
+
+    def _verdict(
+        self,
+        reasons: tuple[Reason, ...],
+        scores: Mapping[Category, float],
+        stage: Stage,
+        judges: tuple[str, ...],
+    ) -> Verdict:
+        ordered = tuple(sorted(reasons, key=lambda r: (-r.action.severity, r.start or 0.0)))
+        action = ordered[0].action if ordered else Action.ALLOW
+        return Verdict(
+            action=action,
+            scores=scores,
+            reasons=ordered,
+            policy=self.hash,
+            judges=judges,
+            stage=stage,
+        )
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A run of neighbouring frames that were flagged for the same reason."""
+
+    reason: Reason
+    last: int
+    start: float | None
+    end: float | None
+
+    def grown(self, position: int, seconds: float | None) -> _Span:
+        start = seconds if self.start is None else self.start
+        end = self.end if seconds is None else seconds
+        return _Span(self.reason, position, start, end)
+
+    def as_reason(self) -> Reason:
+        r = self.reason
+        return Reason(
+            category=r.category,
+            stage=r.stage,
+            rule=r.rule,
+            text=r.text,
+            action=r.action,
+            start=self.start,
+            end=self.end,
+        )
+
+
+def _reason(rule: Rule, stage: Stage, action: Action) -> Reason:
+    return Reason(
+        category=rule.category, stage=stage, rule=rule.rule, text=rule.text, action=action
+    )
+
+
+def _limits(rule: Rule, stage: Stage) -> Limits | None:
+    match stage:
+        case Stage.PROMPT:
+            return rule.prompt
+        case Stage.FRAMES:
+            return rule.frames
+
+
+def _category(key: object) -> Category | None:
+    try:
+        return Category(key)  # type: ignore[arg-type]  # the world may send anything
+    except ValueError:
+        return None
+
+
+def _is_score(score: object) -> bool:
+    if isinstance(score, bool):
+        return False
+    try:
+        number = float(score)  # type: ignore[arg-type]  # numpy scalars are welcome
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return not isinstance(score, str) and 0.0 <= number <= 1.0
+
+
+def _is_time(seconds: object) -> bool:
+    return (
+        isinstance(seconds, float | int)
+        and not isinstance(seconds, bool)
+        and math.isfinite(seconds)
+        and seconds >= 0.0
+    )

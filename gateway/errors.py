@@ -10,7 +10,7 @@ Error
 ├── TooLarge              413  clip_too_large
 ├── UnreadableClip        422  unreadable_clip
 ├── RateLimited           429  rate_limited
-├── StageUnavailable      503  stage_unavailable    a stage cannot say yes now; nothing was released
+├── StageUnavailable      503  stage_unavailable    a stage cannot say yes; nothing is released
 │   └── ConfigurationFault 503 misconfigured        weights, keys or folders are not usable
 └── InternalError         500  internal_error       anything else; a reference only
 
@@ -157,6 +157,6 @@ class InternalError(Error):
 
     def __init__(self, reference: str) -> None:
         super().__init__(
-            f"Something went wrong on our side. Quote reference {reference} when you report it.",
+            f"Something went wrong on our side. Quote reference {reference} to report it.",
             extra={"reference": reference},
         )

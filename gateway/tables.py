@@ -84,7 +84,7 @@ class Video(Table):
     __table_args__ = (
         sa.CheckConstraint(
             "state <> 'released' OR (sha256 IS NOT NULL AND size_bytes IS NOT NULL"
-            " AND watermark_ok = 1 AND credentials_ok = 1 AND audit_index IS NOT NULL)",
+            " AND watermark_ok IS TRUE AND credentials_ok IS TRUE AND audit_index IS NOT NULL)",
             name="released_is_marked_signed_logged",
         ),
         sa.CheckConstraint(
@@ -103,7 +103,6 @@ class Video(Table):
         sa.String(64), comment="SHA-256 of the canonical request, for retries without a key"
     )
     prompt: Mapped[str] = mapped_column(sa.Text, comment="Personal; never logged or signed")
-    negative_prompt: Mapped[str] = mapped_column(sa.Text, comment="Personal")
     model: Mapped[str] = mapped_column(sa.String(100), comment="Generator name")
     seconds: Mapped[int] = mapped_column(comment="Asked length")
     width: Mapped[int] = mapped_column(comment="Pixels")
@@ -128,6 +127,23 @@ class Video(Table):
     audit_index: Mapped[int | None] = mapped_column(
         sa.BigInteger, comment="Log index of the publication entry, under a checkpoint"
     )
+
+
+class StageRow(Table):
+    """What a stage gave for one video: written once, in the transaction of its audit entry.
+
+    A stage that runs again after a crash finds its row and does nothing.
+    """
+
+    __tablename__ = "stages"
+    video_id: Mapped[str] = mapped_column(
+        sa.ForeignKey("videos.id"), primary_key=True, comment="Video"
+    )
+    stage: Mapped[str] = mapped_column(sa.String(20), primary_key=True, comment="Stage name")
+    facts: Mapped[dict[str, Any]] = mapped_column(
+        sa.JSON, comment="Digests, sizes, names; never pixels"
+    )
+    created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
 
 
 class VerdictRow(Table):

@@ -114,13 +114,14 @@ class Video(Table):
     refusal: Mapped[dict[str, Any] | None] = mapped_column(
         sa.JSON, comment="Error object shown when refused, held or failed; no score or term"
     )
-    cancel_requested: Mapped[bool] = mapped_column(default=False, comment="Asked to stop")
     created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
     completed_at: Mapped[dt.datetime | None] = mapped_column(UtcTime, comment="UTC")
     expires_at: Mapped[dt.datetime | None] = mapped_column(UtcTime, comment="UTC")
     sha256: Mapped[str | None] = mapped_column(sa.String(64), comment="Released file, hex")
     size_bytes: Mapped[int | None] = mapped_column(sa.BigInteger, comment="Released file")
-    thumbnail_sha256: Mapped[str | None] = mapped_column(sa.String(64), comment="JPEG, hex")
+    thumbnail: Mapped[dict[str, Any] | None] = mapped_column(
+        sa.JSON, comment="Reference to the released still"
+    )
     watermark_ok: Mapped[bool | None] = mapped_column(comment="Read back from stored bytes")
     credentials_ok: Mapped[bool | None] = mapped_column(comment="Trusted in the stored bytes")
     manifest_id: Mapped[str | None] = mapped_column(sa.String(200), comment="C2PA label")

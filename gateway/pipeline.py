@@ -1,0 +1,377 @@
+"""The pipeline: from an accepted order to a release, every stage in order.
+
+    approve → generate → check → mark → sign → publish → Release
+
+Each stage takes only the evidence that the one before it returns, is recorded with its audit
+entry before the next begins, and is repeatable: what is on record is not done again. A stage
+that does not say yes raises; there is no other way to the end of this file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from gateway.errors import StageUnavailable
+from gateway.record import Facts, Order, Outcome, Record, refusal_of
+from gateway.seams import Codec, FrameJudge, Log, Marker, PromptJudge, Sealer, StepRunner
+from gateway.store import Ref, Released, Vault
+from generator.clip import GenerationRequest, Generator
+from safety.verdict import Action, Verdict
+from watermark.payload import Payload
+from watermark.reading import Reading
+
+STAGES = ("approve", "generate", "check", "mark", "sign", "publish")
+DEADLINE_SECONDS = {
+    "approve": 60,
+    "generate": 1800,
+    "check": 900,
+    "mark": 900,
+    "sign": 300,
+    "publish": 900,
+}
+PROGRESS_EVERY_SECONDS = 0.5
+COVER_TIMEOUT_SECONDS = 60.0
+FAULT = "The clip could not be judged, so it is not released."
+
+
+# --- evidence: only this file builds it (tests/contract/test_architecture.py) -------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovedRequest:
+    """An order whose prompt the policy allowed."""
+
+    order: Order
+    policy: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawClip:
+    """What the model made; nobody has looked at it yet."""
+
+    order: Order
+    raw: Ref
+    fps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClearedClip:
+    """A raw clip whose frames the policy allowed."""
+
+    order: Order
+    raw: Ref
+    fps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkedClip:
+    """A cleared clip whose watermark was read back from the encoded bytes."""
+
+    order: Order
+    video: Ref
+    fps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedClip:
+    """A marked clip whose credentials were read back as ours and name its watermark."""
+
+    order: Order
+    video: Ref
+    thumbnail: Ref
+    fps: int
+    manifest_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A clip that may be fetched: both marks re-read from the stored bytes, logged."""
+
+    order: Order
+    video: Ref
+    audit_index: int
+
+
+class Stopped(Exception):
+    """The policy refused or held the job; ``refusal`` is fit to be shown."""
+
+    def __init__(self, state: str, refusal: Facts) -> None:
+        super().__init__(f"The job was stopped: {state}.")
+        self.state = state
+        self.refusal = refusal
+
+
+# --- the path ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """Holds the parts that the composition root chose; see the module for the path."""
+
+    record: Record
+    vault: Vault
+    released: Released
+    scratch: Path
+    prompts: PromptJudge
+    generators: Mapping[str, Generator]
+    frames: FrameJudge
+    marker: Marker
+    codec: Codec
+    sealer: Sealer
+    log: Log
+    steps: StepRunner
+
+    def run(self, order: Order) -> Release:
+        """Take an order to its release.
+
+        Raises Stopped when the policy refused or held it, an Error when a stage could not
+        say yes. Nothing can be fetched unless this returns.
+        """
+        approved = self.approve(order)
+        made = self.generate(approved)
+        cleared = self.check(made)
+        marked = self.mark(cleared)
+        signed = self.sign(marked)
+        return self.publish(signed)
+
+    def approve(self, order: Order) -> ApprovedRequest:
+        """The prompt, judged by the policy in force now."""
+
+        def effect() -> Outcome:
+            (verdict,) = self.prompts.judge([order.prompt])
+            return _judged("prompt.judged", verdict, progress=5)
+
+        facts = self._stage(order, "approve", effect)
+        _demand_allowed(facts)
+        return ApprovedRequest(order=order, policy=str(facts["policy"]))
+
+    def generate(self, approved: ApprovedRequest) -> RawClip:
+        """The model's clip, kept without loss in the vault."""
+        order = approved.order
+
+        def effect() -> Outcome:
+            generator = self.generators.get(order.model)
+            if generator is None:
+                raise StageUnavailable("The model of this job is not available here.")
+            request = GenerationRequest(
+                prompt=order.prompt,
+                seconds=order.seconds,
+                width=order.width,
+                height=order.height,
+                seed=order.seed,
+                model=order.model,
+            )
+            clip = generator.generate(request, on_progress=self._watch(order))
+            if (clip.width, clip.height) != (order.width, order.height):
+                raise StageUnavailable("The model gave a clip of another size than asked.")
+            with self._folder() as folder:
+                path = folder / "raw.mkv"
+                self.codec.encode_lossless(clip.chunks(), path, fps=clip.fps)
+                raw = self.vault.put(path, scope=order.video_id, suffix="mkv")
+            return Outcome(
+                kind="video.generated",
+                facts={"raw": raw.to_dict(), "fps": clip.fps},
+                logged={"model": order.model, "raw_sha256": raw.sha256},
+                progress=60,
+            )
+
+        facts = self._stage(order, "generate", effect)
+        return RawClip(order=order, raw=Ref.from_dict(facts["raw"]), fps=int(facts["fps"]))
+
+    def check(self, made: RawClip) -> ClearedClip:
+        """The frames, judged by the policy."""
+        order = made.order
+
+        def effect() -> Outcome:
+            with self.vault.checkout(made.raw, scratch=self.scratch) as path:
+                verdict = self.frames.judge(self.codec.decode(path), fps=made.fps)
+            return _judged("frames.judged", verdict, progress=70)
+
+        facts = self._stage(order, "check", effect)
+        _demand_allowed(facts)
+        return ClearedClip(order=order, raw=made.raw, fps=made.fps)
+
+    def mark(self, cleared: ClearedClip) -> MarkedClip:
+        """The watermark, read back after encoding: compression is the first attacker."""
+        order = cleared.order
+
+        def effect() -> Outcome:
+            with (
+                self.vault.checkout(cleared.raw, scratch=self.scratch) as raw,
+                self._folder() as folder,
+            ):
+                path = folder / "marked.mp4"
+                payload = Payload.from_hex(order.clip_id)
+                frames = self.marker.embed(self.codec.decode(raw), payload, fps=cleared.fps)
+                self.codec.encode(frames, path, fps=cleared.fps)
+                reading = self._demand_mark(path, order, fps=cleared.fps)
+                video = self.vault.put(path, scope=order.video_id, suffix="mp4")
+            return Outcome(
+                kind="video.marked",
+                facts={"video": video.to_dict()},
+                logged={
+                    "algorithm": self.marker.name,
+                    "key": reading.key_id,
+                    "marked_sha256": video.sha256,
+                },
+                progress=80,
+            )
+
+        facts = self._stage(order, "mark", effect)
+        return MarkedClip(order=order, video=Ref.from_dict(facts["video"]), fps=cleared.fps)
+
+    def sign(self, marked: MarkedClip) -> SignedClip:
+        """The signed credentials, read back as trusted, ours, and naming the watermark."""
+        order = marked.order
+
+        def effect() -> Outcome:
+            with (
+                self.vault.checkout(marked.video, scratch=self.scratch) as source,
+                self._folder() as folder,
+            ):
+                target, still = folder / "signed.mp4", self.codec.thumbnail(source)
+                manifest_id = self.sealer.seal(order, source, target, thumbnail=still)
+                self._demand_credentials(target, order)
+                video = self.vault.put(target, scope=order.video_id, suffix="mp4")
+                thumbnail = self.vault.put_bytes(still, scope=order.video_id, suffix="jpg")
+            return Outcome(
+                kind="video.signed",
+                facts={
+                    "video": video.to_dict(),
+                    "thumbnail": thumbnail.to_dict(),
+                    "manifest_id": manifest_id,
+                },
+                logged={"signed_sha256": video.sha256, "manifest_id": manifest_id},
+                progress=90,
+            )
+
+        facts = self._stage(order, "sign", effect)
+        return SignedClip(
+            order=order,
+            video=Ref.from_dict(facts["video"]),
+            thumbnail=Ref.from_dict(facts["thumbnail"]),
+            fps=marked.fps,
+            manifest_id=str(facts["manifest_id"]),
+        )
+
+    def publish(self, signed: SignedClip) -> Release:
+        """The bytes where they may be fetched, both marks re-read there, the log first."""
+        order = signed.order
+
+        def effect() -> Outcome:
+            with self.vault.checkout(signed.video, scratch=self.scratch) as path:
+                video = self.released.put(path, scope=order.video_id, suffix="mp4")
+            still = self.released.put_bytes(
+                self.vault.read(signed.thumbnail), scope=order.video_id, suffix="jpg"
+            )
+            with self.released.checkout(video, scratch=self.scratch) as path:
+                self._demand_credentials(path, order)
+                self._demand_mark(path, order, fps=signed.fps)
+            return Outcome(
+                kind="video.published",
+                facts={"video": video.to_dict()},
+                logged={"sha256": video.sha256, "manifest_id": signed.manifest_id},
+                progress=95,
+                changes={
+                    "sha256": video.sha256,
+                    "size_bytes": video.size,
+                    "thumbnail": still.to_dict(),
+                    "manifest_id": signed.manifest_id,
+                    "watermark_ok": True,
+                    "credentials_ok": True,
+                },
+            )
+
+        facts = self._stage(order, "publish", effect)
+        entry = f"{order.video_id}:publish:video.published"
+        index = self.log.wait_until_covered(entry, COVER_TIMEOUT_SECONDS)
+        self.record.release(order, audit_index=index)
+        self.vault.clear(order.video_id)
+        return Release(order=order, video=Ref.from_dict(facts["video"]), audit_index=index)
+
+    # --- shared by the stages ---------------------------------------------------------
+
+    def _stage(self, order: Order, stage: str, effect: Callable[[], Outcome]) -> Facts:
+        """Run a stage unless it is on record; a stage that answers late has not answered."""
+
+        def once() -> Facts:
+            known = self.record.facts(order, stage)
+            if known is not None:
+                return known
+            self.record.begin(order, stage)
+            started = time.monotonic()
+            outcome = effect()
+            if time.monotonic() - started < DEADLINE_SECONDS[stage]:
+                return self.record.passed(order, stage, outcome)
+            raise StageUnavailable(f"The stage {stage!r} took longer than its deadline.")
+
+        return self.steps.run(stage, once)
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=self.scratch) as name:
+            yield Path(name)
+
+    def _watch(self, order: Order) -> Callable[[int, int], None]:
+        """Progress of the denoising steps; raises when the job was deleted or is late."""
+        started = time.monotonic()
+        shown = started
+
+        def on_progress(done: int, total: int) -> None:
+            nonlocal shown
+            now = time.monotonic()
+            if now - started > DEADLINE_SECONDS["generate"]:
+                raise StageUnavailable("The model took longer than its deadline.")
+            if now - shown >= PROGRESS_EVERY_SECONDS:
+                shown = now
+                self.record.progress(order, 5 + 50 * done // max(total, 1))
+
+        return on_progress
+
+    def _demand_mark(self, path: Path, order: Order, *, fps: int) -> Reading:
+        reading = self.marker.extract(self.codec.decode(path), fps=fps)
+        if reading.certain and reading.payload == Payload.from_hex(order.clip_id):
+            return reading
+        raise StageUnavailable("The watermark could not be read back from the encoded clip.")
+
+    def _demand_credentials(self, path: Path, order: Order) -> None:
+        if self.sealer.named_clip(path) == order.clip_id:
+            return
+        raise StageUnavailable("The credentials of the signed clip do not name its watermark.")
+
+
+def _judged(kind: str, verdict: Verdict, *, progress: int) -> Outcome:
+    """A verdict as a stage outcome. The record keeps the scores; the log the ruling only."""
+    rules = sorted({reason.rule for reason in verdict.reasons})
+    return Outcome(
+        kind=kind,
+        facts={
+            "action": str(verdict.action),
+            "stage": str(verdict.stage),
+            "policy": verdict.policy,
+            "refusal": refusal_of(verdict) if verdict.reasons else None,
+        },
+        logged={
+            "action": str(verdict.action),
+            "policy": verdict.policy,
+            "judges": list(verdict.judges),
+            "rules": rules,
+        },
+        progress=progress,
+        verdict=verdict,
+    )
+
+
+def _demand_allowed(facts: Facts) -> None:
+    """Return for a recorded ALLOW; raise Stopped for anything else, known or not."""
+    if facts["action"] == Action.ALLOW:
+        return
+    held = facts["action"] == Action.REVIEW
+    refusal = facts.get("refusal") or {"code": "moderation_blocked", "message": FAULT}
+    raise Stopped("held" if held else "refused", refusal)

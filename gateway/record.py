@@ -1,0 +1,247 @@
+"""The record: what became of each request, with its audit entry in the same transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gateway.audit.entry import Event
+from gateway.db import Database
+from gateway.errors import StageUnavailable
+from gateway.tables import StageRow, VerdictRow, Video
+
+Facts = dict[str, Any]
+Clock = Callable[[], dt.datetime]
+FINAL_STATES = frozenset({"refused", "failed", "released", "deleted"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """An accepted request: everything that decides what the clip will be.
+
+    ``clip_id`` is the watermark payload, 16 hex digits from a secure source.
+    """
+
+    video_id: str
+    tenant_id: str
+    clip_id: str
+    prompt: str
+    model: str
+    seconds: int
+    width: int
+    height: int
+    seed: int
+    created_at: dt.datetime
+
+
+class Verdict(Protocol):
+    """The part of a judge's verdict that is recorded (``safety.verdict.Verdict`` fits)."""
+
+    @property
+    def action(self) -> Any:
+        """allow, review or block."""
+
+    @property
+    def scores(self) -> Mapping[Any, float]:
+        """Category → 0..1."""
+
+    @property
+    def reasons(self) -> tuple[Any, ...]:
+        """Rules that spoke."""
+
+    @property
+    def policy(self) -> str:
+        """SHA-256 of the policy."""
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """name@version of each."""
+
+    @property
+    def stage(self) -> Any:
+        """prompt or frames."""
+
+
+class AuditOutbox(Protocol):
+    """Where an event is written inside the transaction of its fact."""
+
+    def record(self, session: Session, event: Event) -> None:
+        """Add the event; the same id again is harmless."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a stage gave, ready to be recorded.
+
+    ``facts`` rebuild the evidence after a crash; ``logged`` goes into the audit leaf (digests
+    and names, never a score or a prompt); ``changes`` are columns of the video row.
+    """
+
+    kind: str
+    facts: Facts
+    logged: Facts
+    progress: int
+    verdict: Verdict | None = None
+    changes: Mapping[str, object] = field(default_factory=dict)
+
+
+def refusal_of(verdict: Verdict) -> Facts:
+    """The error object shown for a verdict that does not allow: rules, never scores."""
+    worst = max(verdict.reasons, key=lambda reason: int(reason.action.severity))
+    return {
+        "code": "moderation_blocked",
+        "message": str(worst.text),
+        "stage": str(verdict.stage),
+        "category": None if worst.category is None else str(worst.category),
+        "rules": sorted({str(reason.rule) for reason in verdict.reasons}),
+        "policy": verdict.policy,
+    }
+
+
+def _event(order: Order, event_id: str, kind: str, facts: Facts) -> Event:
+    return Event(
+        id=event_id, kind=kind, subject=order.video_id, tenant=order.tenant_id, facts=facts
+    )
+
+
+def verdict_row(subject: str, event_id: str, verdict: Verdict, now: dt.datetime) -> VerdictRow:
+    """A verdict as a row. NaN has no JSON form, so it is stored as the word."""
+    return VerdictRow(
+        subject=subject,
+        event_id=event_id,
+        stage=str(verdict.stage),
+        action=str(verdict.action),
+        scores={str(k): v if v == v else "nan" for k, v in verdict.scores.items()},
+        reasons=[
+            {k: v if isinstance(v, int | float) else str(v) for k, v in asdict(reason).items()}
+            for reason in verdict.reasons
+        ],
+        policy=verdict.policy,
+        judges=list(verdict.judges),
+        created_at=now,
+    )
+
+
+class Record:
+    """Writes stage results, states and audit entries together, or not at all.
+
+    Every method is one transaction and may be repeated: a stage that is already recorded
+    keeps its first facts, and a final state is never left again.
+    """
+
+    def __init__(self, database: Database, audit: AuditOutbox, clock: Clock) -> None:
+        self._database = database
+        self._audit = audit
+        self._clock = clock
+
+    def order(self, video_id: str) -> Order:
+        """The request behind a job. Raises StageUnavailable when there is none."""
+        with self._database.read() as session:
+            row = session.get(Video, video_id)
+        if row is None:
+            raise StageUnavailable("The job names a request that is not on record.")
+        return Order(
+            video_id=row.id,
+            tenant_id=row.tenant_id,
+            clip_id=row.clip_id,
+            prompt=row.prompt,
+            model=row.model,
+            seconds=row.seconds,
+            width=row.width,
+            height=row.height,
+            seed=row.seed,
+            created_at=row.created_at,
+        )
+
+    def facts(self, order: Order, stage: str) -> Facts | None:
+        """What a stage recorded earlier, or None when it has not finished."""
+        with self._database.read() as session:
+            row = session.get(StageRow, (order.video_id, stage))
+            return None if row is None else dict(row.facts)
+
+    def begin(self, order: Order, stage: str) -> None:
+        """Show the stage as under way. Raises when the job is already at an end."""
+        with self._database.write() as session:
+            row = self._living(session, order)
+            row.state, row.stage = "in_progress", stage
+
+    def passed(self, order: Order, stage: str, outcome: Outcome) -> Facts:
+        """Record what a stage gave; return the facts on record, the first ones for ever."""
+        event_id = f"{order.video_id}:{stage}:{outcome.kind}"
+        with self._database.write() as session:
+            known = session.get(StageRow, (order.video_id, stage))
+            if known is not None:
+                return dict(known.facts)
+            row = self._living(session, order)
+            now = self._clock()
+            facts = dict(outcome.facts)
+            session.add(
+                StageRow(video_id=order.video_id, stage=stage, facts=facts, created_at=now)
+            )
+            if outcome.verdict is not None:
+                session.add(verdict_row(order.video_id, event_id, outcome.verdict, now))
+            row.progress = max(row.progress, outcome.progress)
+            for name, value in outcome.changes.items():
+                setattr(row, name, value)
+            logged = {"clip_id": order.clip_id, **outcome.logged}
+            self._audit.record(session, _event(order, event_id, outcome.kind, logged))
+        return facts
+
+    def release(self, order: Order, *, audit_index: int) -> None:
+        """Let the clip be fetched. ``audit_index`` is its publication entry, under a
+        checkpoint; the table refuses a release without digest, marks and index.
+        """
+        with self._database.write() as session:
+            known = session.get(Video, order.video_id)
+            if known is not None and known.state == "released":
+                return
+            row = self._living(session, order)
+            row.state, row.stage, row.progress = "released", "publish", 100
+            row.audit_index, row.completed_at = audit_index, self._clock()
+            facts = {
+                "clip_id": order.clip_id,
+                "sha256": row.sha256,
+                "publication": audit_index,
+            }
+            event_id = f"{order.video_id}:release:video.released"
+            self._audit.record(session, _event(order, event_id, "video.released", facts))
+
+    def progress(self, order: Order, percent: int) -> None:
+        """Note the percentage of the job. Raises JobEnded when the owner deleted it."""
+        with self._database.write() as session:
+            row = self._living(session, order)
+            row.progress = max(row.progress, min(percent, 99))
+
+    def end(self, order: Order, state: str, *, refusal: Facts) -> None:
+        """Close the job as refused, held or failed; a final state stays."""
+        with self._database.write() as session:
+            row = session.get(Video, order.video_id)
+            if row is None or row.state in FINAL_STATES or row.state == state:
+                return
+            row.state, row.refusal = state, refusal
+            row.completed_at = None if state == "held" else self._clock()
+            kind = f"video.{state}"
+            facts = {
+                "clip_id": order.clip_id,
+                "stage": row.stage,
+                "code": str(refusal.get("code")),
+            }
+            event_id = f"{order.video_id}:{row.stage}:{kind}"
+            self._audit.record(session, _event(order, event_id, kind, facts))
+
+    def _living(self, session: Session, order: Order) -> Video:
+        row = session.scalars(
+            sa.select(Video).where(Video.id == order.video_id).with_for_update()
+        ).one_or_none()
+        if row is None or row.state in FINAL_STATES or row.state == "held":
+            raise JobEnded("The job has ended; nothing more is recorded for it.")
+        return row
+
+
+class JobEnded(StageUnavailable):
+    """The job was closed (deleted, held, refused) while a stage was still running."""

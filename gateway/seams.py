@@ -1,0 +1,92 @@
+"""The seams of the pipeline: what it asks of each part, and nothing about who does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from gateway.record import Facts, Order
+from generator.clip import Frames
+from safety.verdict import Verdict
+from watermark.payload import Payload
+from watermark.reading import Reading
+
+
+class PromptJudge(Protocol):
+    """Judges prompts; ``safety.moderation.PromptGate`` is the real one."""
+
+    def judge(self, prompts: Sequence[str]) -> tuple[Verdict, ...]:
+        """One verdict per prompt, in order."""
+
+
+class FrameJudge(Protocol):
+    """Judges a clip; ``safety.frames.FrameGate`` is the real one."""
+
+    def judge(self, chunks: Iterable[Frames], *, fps: float) -> Verdict:
+        """The verdict on the whole stream."""
+
+
+class Marker(Protocol):
+    """Writes and reads the watermark; ``watermark.spread`` has the real one."""
+
+    @property
+    def name(self) -> str:
+        """The soft-binding algorithm name."""
+
+    def embed(
+        self, chunks: Iterable[Frames], payload: Payload, *, fps: float
+    ) -> Iterator[Frames]:
+        """The same frames with the mark in them."""
+
+    def extract(self, chunks: Iterable[Frames], *, fps: float) -> Reading:
+        """What the frames carry."""
+
+
+class Codec(Protocol):
+    """Encodes and decodes our own files; ``gateway.media.codec`` is the real one."""
+
+    def encode(self, chunks: Iterable[Frames], path: Path, *, fps: int) -> object:
+        """Write an MP4 for delivery."""
+
+    def encode_lossless(self, chunks: Iterable[Frames], path: Path, *, fps: int) -> object:
+        """Write a file that decodes to exactly these frames."""
+
+    def decode(self, path: Path) -> Iterator[Frames]:
+        """The frames of a file of ours."""
+
+    def thumbnail(self, path: Path) -> bytes:
+        """A JPEG still."""
+
+
+class Sealer(Protocol):
+    """Signs a clip and reads credentials back; ``gateway.app`` joins the C2PA parts."""
+
+    def seal(self, order: Order, source: Path, target: Path, *, thumbnail: bytes) -> str:
+        """Write a signed copy; return its manifest id."""
+
+    def named_clip(self, path: Path) -> str:
+        """The clip id in the file's credentials, if they are trusted and ours; else raise."""
+
+
+class Log(Protocol):
+    """The audit log as the last stage needs it."""
+
+    def wait_until_covered(self, event_id: str, timeout: float) -> int:
+        """The entry's index once a signed checkpoint covers it; raises when late."""
+
+
+class StepRunner(Protocol):
+    """Runs one effect: plainly in tests, durably in production."""
+
+    def run(self, name: str, effect: Callable[[], Facts]) -> Facts:
+        """The effect's facts, or those it gave before a crash."""
+
+
+class PlainSteps:
+    """Runs each effect at once, remembering nothing."""
+
+    def run(self, name: str, effect: Callable[[], Facts]) -> Facts:
+        """Call the effect."""
+        del name
+        return effect()

@@ -186,6 +186,9 @@ class AuditEntryRow(Table):
         "idx", sa.BigInteger, primary_key=True, autoincrement=False, comment="0-based"
     )
     event_id: Mapped[str] = mapped_column(sa.String(200), unique=True, comment="See the outbox")
+    subject: Mapped[str] = mapped_column(
+        sa.String(80), index=True, comment="Copy of the leaf's subject, for looking up"
+    )
     leaf: Mapped[bytes] = mapped_column(sa.LargeBinary, comment="RFC 8785 JSON, exact bytes")
 
 
@@ -218,7 +221,6 @@ class AuditCheckpoint(Table):
         sa.BigInteger, primary_key=True, autoincrement=False, comment="Leaves covered"
     )
     note: Mapped[str] = mapped_column(sa.Text, comment="C2SP signed note")
-    created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
 
 
 class AuditPersonal(Table):

@@ -8,7 +8,9 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,12 @@ from gateway.media.frames import (
     EncodedVideo,
     Frames,
     VideoInfo,
-    VideoStream,
     check_chunk,
 )
 
 THUMBNAIL_SIDE = 512
 THUMBNAIL_QUALITY = 85
-MAX_SIDE = 8192
+MIN_SIDE, MAX_SIDE = 2, 8192
 # Measured at 720p: without accurate rounding and full chroma the conversion darkens the picture
 # by 1.3 grey levels on the way back; with them the bias is below 0.01 and costs 7 ms a frame.
 _EXACT = (
@@ -62,27 +63,20 @@ class Mp4Codec:
         self.keyframe_seconds = keyframe_seconds
         self.threads = threads
 
-    def encode(
-        self, chunks: Iterable[Frames], destination: Path, *, fps: int, width: int, height: int
-    ) -> EncodedVideo:
-        """Write the frames to ``destination``, which appears only when it is complete.
+    def encode(self, chunks: Iterable[Frames], path: Path, *, fps: int) -> EncodedVideo:
+        """Write the frames to ``path``, which appears only when it is complete.
 
-        Width and height are even, because 4:2:0 chroma has half of each. Raises ValueError for
-        odd sizes, an empty clip or a chunk of another shape, and StageUnavailable when the
-        encoder fails. Holds one chunk at a time.
+        The first frame sets the size; width and height are even, because 4:2:0 chroma has half
+        of each. Raises ValueError for odd sizes, an empty clip or a frame of another size, and
+        StageUnavailable when the encoder or the disk fails. Holds one chunk at a time.
         """
-        if width % 2 or height % 2:
-            raise ValueError("Width and height must be even for 4:2:0 video.")
         group = max(1, round(fps * self.keyframe_seconds))
         options = {"crf": str(self.crf), "preset": self.preset, "g": str(group)}
-        with _writing(destination) as scratch:
-            return _write(
-                chunks, scratch, codec="libx264", pixels="yuv420p", options=options,
-                fps=fps, width=width, height=height, threads=self.threads,
-            )  # fmt: skip
+        with _writing(path) as scratch:
+            return self._write(chunks, scratch, fps, _Target("libx264", "yuv420p", options))
 
     def encode_lossless(
-        self, chunks: Iterable[Frames], destination: Path, *, fps: int, width: int, height: int
+        self, chunks: Iterable[Frames], path: Path, *, fps: int
     ) -> EncodedVideo:
         """Write the frames so that ``decode`` gives back the very same values.
 
@@ -90,21 +84,21 @@ class Mp4Codec:
         cannot show it; it is for the vault. Any size, odd ones too. Errors as ``encode``.
         """
         options = {"qp": "0", "preset": "ultrafast", "g": str(max(1, fps))}
-        with _writing(destination) as scratch:
-            return _write(
-                chunks, scratch, codec="libx264rgb", pixels="rgb24", options=options,
-                fps=fps, width=width, height=height, threads=self.threads,
-            )  # fmt: skip
+        with _writing(path) as scratch:
+            return self._write(chunks, scratch, fps, _Target("libx264rgb", "rgb24", options))
 
-    def decode(self, path: Path) -> VideoStream:
+    def decode(self, path: Path) -> Iterator[Frames]:
         """Read a file that we wrote ourselves, in chunks of at most 16 frames.
 
         Never for a file from outside: ``gateway.media.sandbox`` is for those. Raises
-        StageUnavailable when the file cannot be opened, and from ``chunks`` when it is damaged.
+        StageUnavailable, on the first step or later, when the file is missing or damaged.
         """
+        return _decoded(path, threads=self.threads)
+
+    def describe(self, path: Path) -> VideoInfo:
+        """Size, rate and length of a file that we wrote. Raises StageUnavailable."""
         with _opened(path) as container:
-            info = _describe(container)
-        return VideoStream(info=info, chunks=_decoded(path, threads=self.threads))
+            return _describe(container)
 
     def thumbnail(self, path: Path) -> bytes:
         """A JPEG, at most 512 pixels on its longer side, of a frame near the middle.
@@ -139,14 +133,68 @@ class Mp4Codec:
         """
         if not 0 < scale <= 1:
             raise ValueError("The scale must be above 0 and at most 1.")
-        info = self.decode(source).info
+        info = self.describe(source)
         width, height = (
             max(2, round(side * scale / 2) * 2) for side in (info.width, info.height)
         )
         fps = max(1, round(info.fps))
         worse = Mp4Codec(crf=crf, preset="veryfast", keyframe_seconds=10, threads=self.threads)
         chunks = _decoded(source, threads=self.threads, size=(width, height))
-        return worse.encode(chunks, destination, fps=fps, width=width, height=height)
+        return worse.encode(chunks, destination, fps=fps)
+
+    def _write(
+        self, chunks: Iterable[Frames], scratch: Path, fps: int, target: _Target
+    ) -> EncodedVideo:
+        if fps < 1:
+            raise ValueError("A clip needs at least one frame a second.")
+        pending = iter(chunks)
+        first = next(pending, None)
+        if first is None:
+            raise ValueError("A clip needs at least one frame.")
+        check_chunk(first)
+        height, width = first.shape[1:3]
+        target.check(width, height)
+        count = 0
+        convert = VideoReformatter()
+        try:
+            with av.open(str(scratch), "w", format="mp4", options=_MUXER) as container:
+                stream = container.add_stream(target.codec, rate=fps, options=target.options)
+                _configure(stream, width, height, fps, target)
+                stream.codec_context.thread_count = self.threads
+                for chunk in chain((first,), pending):
+                    check_chunk(chunk, size=(width, height))
+                    for picture in chunk:
+                        frame = _frame(convert, picture, target.pixels)
+                        frame.pts, frame.time_base = count, Fraction(1, fps)
+                        container.mux(stream.encode(frame))
+                        count += 1
+                container.mux(stream.encode(None))
+        except av.FFmpegError as fault:
+            raise StageUnavailable("The clip could not be encoded.") from fault
+        return EncodedVideo(frames=count, seconds=count / fps, size=scratch.stat().st_size)
+
+
+@dataclass(frozen=True)
+class _Target:
+    codec: str
+    pixels: str
+    options: dict[str, str]
+
+    def check(self, width: int, height: int) -> None:
+        if self.pixels == "yuv420p" and (width % 2 or height % 2):
+            raise ValueError("Width and height must be even for 4:2:0 video.")
+        if not (MIN_SIDE <= width <= MAX_SIDE and MIN_SIDE <= height <= MAX_SIDE):
+            raise ValueError(f"Width and height must be {MIN_SIDE} to {MAX_SIDE} pixels.")
+
+
+def _configure(stream: Any, width: int, height: int, fps: int, target: _Target) -> None:
+    stream.width, stream.height, stream.pix_fmt = width, height, target.pixels
+    context = stream.codec_context
+    context.time_base = Fraction(1, fps)
+    context.flags |= av.codec.context.Flags.bitexact
+    if target.pixels == "yuv420p":
+        context.colorspace = context.color_trc = context.color_primaries = _BT709
+        context.color_range = ColorRange.MPEG
 
 
 @contextmanager
@@ -162,48 +210,6 @@ def _writing(destination: Path) -> Iterator[Path]:
         raise StageUnavailable("The clip could not be written to the disk.") from fault
     finally:
         scratch.unlink(missing_ok=True)
-
-
-def _write(
-    chunks: Iterable[Frames],
-    scratch: Path,
-    *,
-    codec: str,
-    pixels: str,
-    options: dict[str, str],
-    fps: int,
-    width: int,
-    height: int,
-    threads: int,
-) -> EncodedVideo:
-    if not (fps >= 1 and 2 <= width <= MAX_SIDE and 2 <= height <= MAX_SIDE):
-        raise ValueError("Frame rate and size are out of range.")
-    count = 0
-    convert = VideoReformatter()
-    try:
-        with av.open(str(scratch), "w", format="mp4", options=_MUXER) as container:
-            stream = container.add_stream(codec, rate=fps, options=options)
-            stream.width, stream.height, stream.pix_fmt = width, height, pixels
-            context = stream.codec_context
-            context.time_base = Fraction(1, fps)
-            context.thread_count = threads
-            context.flags |= av.codec.context.Flags.bitexact
-            if pixels != "rgb24":
-                context.colorspace = context.color_trc = context.color_primaries = _BT709
-                context.color_range = ColorRange.MPEG
-            for chunk in chunks:
-                check_chunk(chunk, width=width, height=height)
-                for pixels_rgb in chunk:
-                    frame = _frame(convert, pixels_rgb, pixels)
-                    frame.pts, frame.time_base = count, Fraction(1, fps)
-                    container.mux(stream.encode(frame))
-                    count += 1
-            if count == 0:
-                raise ValueError("A clip needs at least one frame.")
-            container.mux(stream.encode(None))
-    except av.FFmpegError as fault:
-        raise StageUnavailable("The clip could not be encoded.") from fault
-    return EncodedVideo(frames=count, seconds=count / fps, size=scratch.stat().st_size)
 
 
 def _frame(convert: VideoReformatter, pixels_rgb: Frames, pixels: str) -> Any:

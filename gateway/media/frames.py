@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -35,27 +34,21 @@ class VideoInfo:
     codec: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class VideoStream:
-    """A video being read. ``chunks`` can be walked once; closing it closes the file."""
+def check_chunk(chunk: Frames, *, size: tuple[int, int] | None = None) -> None:
+    """Accept a chunk of frames, of the given (width, height) if one is named.
 
-    info: VideoInfo
-    chunks: Iterator[Frames]
-
-
-def check_chunk(chunk: Frames, *, width: int, height: int) -> None:
-    """Accept a chunk of the agreed shape; anything else is a fault of the calling code.
-
-    Raises ValueError for another dtype, another size, no frames, or more than CHUNK_FRAMES.
+    Raises ValueError for another dtype, another size, no frames, or more than CHUNK_FRAMES:
+    a fault of the calling code.
     """
     if (
         chunk.dtype == np.uint8
         and chunk.ndim == 4
-        and chunk.shape[1:] == (height, width, 3)
+        and chunk.shape[3] == 3
         and 1 <= chunk.shape[0] <= CHUNK_FRAMES
+        and (size is None or (chunk.shape[2], chunk.shape[1]) == size)
     ):
         return
     raise ValueError(
-        f"A chunk must be uint8[1..{CHUNK_FRAMES}, {height}, {width}, 3],"
+        f"A chunk must be uint8[1..{CHUNK_FRAMES}, height, width, 3] of one size,"
         f" not {chunk.dtype}{list(chunk.shape)}."
     )

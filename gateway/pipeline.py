@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gateway.audit.entry import EventKind
 from gateway.errors import StageUnavailable
-from gateway.record import Facts, Order, Outcome, Record, refusal_of
+from gateway.record import Facts, Order, Outcome, Record, event_id, refusal_of
 from gateway.seams import Codec, FrameJudge, Log, Marker, PromptJudge, Sealer, StepRunner
 from gateway.store import Ref, Released, Vault
 from generator.clip import GenerationRequest, Generator
@@ -144,7 +145,7 @@ class Pipeline:
 
         def effect() -> Outcome:
             (verdict,) = self.prompts.judge([order.prompt])
-            return _judged("prompt.judged", verdict, progress=5)
+            return _judged(verdict, progress=5)
 
         facts = self._stage(order, "approve", effect)
         _demand_allowed(facts)
@@ -170,11 +171,11 @@ class Pipeline:
             if (clip.width, clip.height) != (order.width, order.height):
                 raise StageUnavailable("The model gave a clip of another size than asked.")
             with self._folder() as folder:
-                path = folder / "raw.mkv"
+                path = folder / "raw.mp4"
                 self.codec.encode_lossless(clip.chunks(), path, fps=clip.fps)
-                raw = self.vault.put(path, scope=order.video_id, suffix="mkv")
+                raw = self.vault.put(path, scope=order.video_id, suffix="mp4")
             return Outcome(
-                kind="video.generated",
+                kind=EventKind.VIDEO_GENERATED,
                 facts={"raw": raw.to_dict(), "fps": clip.fps},
                 logged={"model": order.model, "raw_sha256": raw.sha256},
                 progress=60,
@@ -190,7 +191,7 @@ class Pipeline:
         def effect() -> Outcome:
             with self.vault.checkout(made.raw, scratch=self.scratch) as path:
                 verdict = self.frames.judge(self.codec.decode(path), fps=made.fps)
-            return _judged("frames.judged", verdict, progress=70)
+            return _judged(verdict, progress=70)
 
         facts = self._stage(order, "check", effect)
         _demand_allowed(facts)
@@ -212,11 +213,11 @@ class Pipeline:
                 reading = self._demand_mark(path, order, fps=cleared.fps)
                 video = self.vault.put(path, scope=order.video_id, suffix="mp4")
             return Outcome(
-                kind="video.marked",
+                kind=EventKind.VIDEO_MARKED,
                 facts={"video": video.to_dict()},
                 logged={
                     "algorithm": self.marker.name,
-                    "key": reading.key_id,
+                    "key_id": reading.key_id,
                     "marked_sha256": video.sha256,
                 },
                 progress=80,
@@ -240,7 +241,7 @@ class Pipeline:
                 video = self.vault.put(target, scope=order.video_id, suffix="mp4")
                 thumbnail = self.vault.put_bytes(still, scope=order.video_id, suffix="jpg")
             return Outcome(
-                kind="video.signed",
+                kind=EventKind.VIDEO_SIGNED,
                 facts={
                     "video": video.to_dict(),
                     "thumbnail": thumbnail.to_dict(),
@@ -273,7 +274,7 @@ class Pipeline:
                 self._demand_credentials(path, order)
                 self._demand_mark(path, order, fps=signed.fps)
             return Outcome(
-                kind="video.published",
+                kind=EventKind.VIDEO_PUBLISHED,
                 facts={"video": video.to_dict()},
                 logged={"sha256": video.sha256, "manifest_id": signed.manifest_id},
                 progress=95,
@@ -288,7 +289,7 @@ class Pipeline:
             )
 
         facts = self._stage(order, "publish", effect)
-        entry = f"{order.video_id}:publish:video.published"
+        entry = event_id(order, "publish", EventKind.VIDEO_PUBLISHED)
         index = self.log.wait_until_covered(entry, COVER_TIMEOUT_SECONDS)
         self.record.release(order, audit_index=index)
         self.vault.clear(order.video_id)
@@ -346,11 +347,11 @@ class Pipeline:
         raise StageUnavailable("The credentials of the signed clip do not name its watermark.")
 
 
-def _judged(kind: str, verdict: Verdict, *, progress: int) -> Outcome:
+def _judged(verdict: Verdict, *, progress: int) -> Outcome:
     """A verdict as a stage outcome. The record keeps the scores; the log the ruling only."""
     rules = sorted({reason.rule for reason in verdict.reasons})
     return Outcome(
-        kind=kind,
+        kind=EventKind.VERDICT_GIVEN,
         facts={
             "action": str(verdict.action),
             "stage": str(verdict.stage),

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from gateway.audit.entry import Event
+from gateway.audit.entry import Event, EventKind
 from gateway.db import Database
 from gateway.errors import StageUnavailable
 from gateway.tables import StageRow, VerdictRow, Video
@@ -18,6 +18,11 @@ from gateway.tables import StageRow, VerdictRow, Video
 Facts = dict[str, Any]
 Clock = Callable[[], dt.datetime]
 FINAL_STATES = frozenset({"refused", "failed", "released", "deleted"})
+ENDINGS = {
+    "refused": EventKind.VIDEO_REFUSED,
+    "held": EventKind.VIDEO_HELD,
+    "failed": EventKind.VIDEO_FAILED,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +87,7 @@ class Outcome:
     and names, never a score or a prompt); ``changes`` are columns of the video row.
     """
 
-    kind: str
+    kind: EventKind
     facts: Facts
     logged: Facts
     progress: int
@@ -103,9 +108,18 @@ def refusal_of(verdict: Verdict) -> Facts:
     }
 
 
-def _event(order: Order, event_id: str, kind: str, facts: Facts) -> Event:
+def event_id(order: Order, stage: str, kind: EventKind) -> str:
+    """The id of an event of a job: the same fact always has the same id."""
+    return f"{order.video_id}:{stage}:{kind}"
+
+
+def _event(order: Order, stage: str, kind: EventKind, facts: Facts) -> Event:
     return Event(
-        id=event_id, kind=kind, subject=order.video_id, tenant=order.tenant_id, facts=facts
+        id=event_id(order, stage, kind),
+        kind=kind,
+        subject=order.video_id,
+        tenant=order.tenant_id,
+        facts=facts,
     )
 
 
@@ -172,7 +186,6 @@ class Record:
 
     def passed(self, order: Order, stage: str, outcome: Outcome) -> Facts:
         """Record what a stage gave; return the facts on record, the first ones for ever."""
-        event_id = f"{order.video_id}:{stage}:{outcome.kind}"
         with self._database.write() as session:
             known = session.get(StageRow, (order.video_id, stage))
             if known is not None:
@@ -184,12 +197,13 @@ class Record:
                 StageRow(video_id=order.video_id, stage=stage, facts=facts, created_at=now)
             )
             if outcome.verdict is not None:
-                session.add(verdict_row(order.video_id, event_id, outcome.verdict, now))
+                ident = event_id(order, stage, outcome.kind)
+                session.add(verdict_row(order.video_id, ident, outcome.verdict, now))
             row.progress = max(row.progress, outcome.progress)
             for name, value in outcome.changes.items():
                 setattr(row, name, value)
             logged = {"clip_id": order.clip_id, **outcome.logged}
-            self._audit.record(session, _event(order, event_id, outcome.kind, logged))
+            self._audit.record(session, _event(order, stage, outcome.kind, logged))
         return facts
 
     def release(self, order: Order, *, audit_index: int) -> None:
@@ -208,8 +222,9 @@ class Record:
                 "sha256": row.sha256,
                 "publication": audit_index,
             }
-            event_id = f"{order.video_id}:release:video.released"
-            self._audit.record(session, _event(order, event_id, "video.released", facts))
+            self._audit.record(
+                session, _event(order, "release", EventKind.VIDEO_RELEASED, facts)
+            )
 
     def progress(self, order: Order, percent: int) -> None:
         """Note the percentage of the job. Raises JobEnded when the owner deleted it."""
@@ -225,14 +240,12 @@ class Record:
                 return
             row.state, row.refusal = state, refusal
             row.completed_at = None if state == "held" else self._clock()
-            kind = f"video.{state}"
             facts = {
                 "clip_id": order.clip_id,
                 "stage": row.stage,
                 "code": str(refusal.get("code")),
             }
-            event_id = f"{order.video_id}:{row.stage}:{kind}"
-            self._audit.record(session, _event(order, event_id, kind, facts))
+            self._audit.record(session, _event(order, row.stage, ENDINGS[state], facts))
 
     def _living(self, session: Session, order: Order) -> Video:
         row = session.scalars(

@@ -29,7 +29,6 @@ class Limits(_Section):
     max_queued_per_tenant: int = Field(default=50, ge=1, le=10_000)
     max_body_bytes: int = Field(default=1024 * 1024, ge=10_000, le=64 * 1024 * 1024)
     dedupe_window_seconds: int = Field(default=10, ge=0, le=600)
-    released_ttl_days: int = Field(default=30, ge=1, le=3650)
 
 
 class Encoding(_Section):

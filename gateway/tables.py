@@ -116,7 +116,6 @@ class Video(Table):
     )
     created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
     completed_at: Mapped[dt.datetime | None] = mapped_column(UtcTime, comment="UTC")
-    expires_at: Mapped[dt.datetime | None] = mapped_column(UtcTime, comment="UTC")
     sha256: Mapped[str | None] = mapped_column(sa.String(64), comment="Released file, hex")
     size_bytes: Mapped[int | None] = mapped_column(sa.BigInteger, comment="Released file")
     thumbnail: Mapped[dict[str, Any] | None] = mapped_column(

@@ -1,0 +1,1 @@
+"""The HTTP API: routes that translate, and nothing that decides."""

@@ -1,0 +1,22 @@
+"""Access: which caller a route serves, visible in the type of its argument."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+
+from gateway.auth import Caller
+
+bearer = HTTPBearer(auto_error=False, description="An API key: cg_<id>.<secret>")
+
+
+def _caller(request: Request, _declared: Annotated[Any, Depends(bearer)]) -> Caller:
+    caller: Caller = request.app.state.gateway.keys.authenticate(
+        request.headers.get("authorization")
+    )
+    return caller
+
+
+Creator = Annotated[Caller, Depends(_caller)]

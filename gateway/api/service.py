@@ -1,0 +1,51 @@
+"""The service itself: its models, whether it lives, whether it can say yes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from gateway.api.access import Creator
+from gateway.api.envelope import CALLER_FAILURES, failures
+
+router = APIRouter(tags=["service"])
+
+
+@router.get("/v1/models", responses=failures(*CALLER_FAILURES))
+def list_models(caller: Creator, request: Request) -> dict[str, Any]:
+    """The models that may be asked for, each with its card."""
+    del caller
+    cards = request.app.state.gateway.cards
+    return {
+        "object": "list",
+        "data": [
+            {
+                "id": name,
+                "object": "model",
+                "created": 0,
+                "owned_by": card.provider,
+                "card": card.to_dict(),
+            }
+            for name, card in sorted(cards.items())
+        ],
+    }
+
+
+@router.get("/healthz")
+def health() -> dict[str, str]:
+    """The process answers. Says nothing about its parts."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "A part is not ready"}})
+def ready(request: Request) -> JSONResponse:
+    """Whether every part that must say yes is able to."""
+    checks = request.app.state.gateway.readiness()
+    ok = all(check.ok for check in checks)
+    body = {
+        "status": "ready" if ok else "not_ready",
+        "checks": {check.part: "ok" if check.ok else check.problem for check in checks},
+    }
+    return JSONResponse(body, status_code=200 if ok else 503)

@@ -1,0 +1,90 @@
+"""Verify: anybody may ask where a file comes from. Nothing that is sent is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+
+from gateway.api.envelope import VERIFY_FAILURES, failures
+from gateway.errors import InvalidRequest, RateLimited, UnreadableClip
+from gateway.verify import Finding, Report
+
+router = APIRouter(prefix="/v1/verify", tags=["verify"])
+
+MAX_AT_ONCE = 2
+WAIT_SECONDS = 30.0
+COPY_BYTES = 1024 * 1024
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            },
+            "video/*": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+
+@router.post("", responses=failures(*VERIFY_FAILURES), openapi_extra=_BODY)
+async def verify_file(request: Request) -> dict[str, Any]:
+    """What the file's credentials, watermark and our log say. No account is needed.
+
+    A file that cannot be examined is answered 422 ``unreadable_clip`` with the finding
+    ``could_not_check``, which says nothing about where it comes from.
+    """
+    report = await examine_upload(request)
+    if report.finding is Finding.COULD_NOT_CHECK and report.unreadable is not None:
+        raise UnreadableClip(report.sentence, param="file", extra=report.to_dict())
+    return report.to_dict()
+
+
+async def examine_upload(request: Request) -> Report:
+    """Write the upload to a private folder, examine it, and remove it on every path."""
+    gateway = request.app.state.gateway
+    gate: asyncio.Semaphore = request.app.state.verifications
+    try:
+        await asyncio.wait_for(gate.acquire(), WAIT_SECONDS)
+    except TimeoutError as fault:
+        raise RateLimited("Too many files are being checked; try again soon.") from fault
+    try:
+        gateway.settings.work_dir.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=gateway.settings.work_dir, prefix="verify-") as folder:
+            path = Path(folder) / "upload"
+            await _save(request, path)
+            report: Report = await run_in_threadpool(gateway.verifier.verify, path)
+            return report
+    finally:
+        gate.release()
+
+
+async def _save(request: Request, path: Path) -> None:
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind.startswith("video/") or kind == "application/octet-stream":
+        with path.open("wb") as out:
+            async for block in request.stream():
+                out.write(block)
+    elif kind == "multipart/form-data":
+        async with request.form(max_files=1, max_fields=4) as form:
+            upload = form.get("file")
+            if not isinstance(upload, UploadFile):
+                raise InvalidRequest("Send the video as the form field 'file'.", param="file")
+            with path.open("wb") as out:
+                while block := await upload.read(COPY_BYTES):
+                    out.write(block)
+    else:
+        raise InvalidRequest("Send multipart/form-data with a 'file', or the video itself.")
+    if path.stat().st_size == 0:
+        raise InvalidRequest("The file is empty.", param="file")

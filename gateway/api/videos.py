@@ -1,0 +1,250 @@
+"""Videos: create, look up, list, fetch, delete, in the shape that OpenAI clients speak."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import UploadFile
+
+from gateway.api.access import Creator
+from gateway.api.envelope import FETCH_FAILURES, LOOKUP_FAILURES, SUBMIT_FAILURES, failures
+from gateway.clips import DEFAULT_PAGE, MAX_PAGE, Wish
+from gateway.errors import InvalidRequest
+from gateway.tables import Video
+
+router = APIRouter(prefix="/v1/videos", tags=["videos"])
+
+MAX_FORM_FIELDS = 32
+POLL_AFTER_MS = "1000"
+STATUS = {
+    "queued": "queued",
+    "in_progress": "in_progress",
+    "held": "in_progress",
+    "refused": "failed",
+    "failed": "failed",
+    "released": "completed",
+}
+MEDIA_TYPES = {"video": "video/mp4", "thumbnail": "image/jpeg"}
+
+
+class VideoCreate(BaseModel):
+    """The body of a create request, as JSON or as form fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prompt: str = Field(description="What the clip shows")
+    model: str | None = Field(default=None, description="See GET /v1/models")
+    seconds: int | None = Field(default=None, description='Length; "4" and 4 are both fine')
+    size: str | None = Field(default=None, description="WxH in pixels, see the model's card")
+    seed: int | None = Field(default=None, description="Same seed, same clip")
+
+
+class GatewayInfo(BaseModel):
+    """What the OpenAI shape has no field for."""
+
+    state: str = Field(description="queued, in_progress, held, refused, failed or released")
+    stage: str = Field(description="The stage under way or the last that ran")
+    seed: int
+    review: dict[str, str] | None = Field(description="Set while a person must decide")
+    clip_id: str | None = Field(description="The watermark's payload, once released")
+
+
+class VideoObject(BaseModel):
+    """A video job."""
+
+    id: str
+    object: Literal["video"] = "video"
+    created_at: int
+    completed_at: int | None
+    expires_at: int | None = None
+    model: str
+    progress: int
+    prompt: str
+    remixed_from_video_id: str | None = None
+    seconds: str
+    size: str
+    status: str
+    error: dict[str, Any] | None
+    gateway: GatewayInfo
+
+
+class VideoList(BaseModel):
+    """A page of videos; the next page is ``after=last_id``."""
+
+    object: Literal["list"] = "list"
+    data: list[VideoObject]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class VideoDeleted(BaseModel):
+    """What a delete answers."""
+
+    id: str
+    object: Literal["video.deleted"] = "video.deleted"
+    deleted: bool = True
+
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            kind: {"schema": VideoCreate.model_json_schema()}
+            for kind in ("application/json", "multipart/form-data")
+        },
+    }
+}
+
+
+@router.post(
+    "", response_model=VideoObject, responses=failures(*SUBMIT_FAILURES), openapi_extra=_BODY
+)
+async def create_video(caller: Creator, request: Request) -> VideoObject:
+    """Ask for a clip. A refused prompt is answered 400 with code ``moderation_blocked``."""
+    body = await _read_body(request)
+    wish = Wish(
+        prompt=body.prompt,
+        model=body.model,
+        seconds=body.seconds,
+        size=body.size,
+        seed=body.seed,
+        idempotency_key=request.headers.get("idempotency-key"),
+    )
+    row = await run_in_threadpool(request.app.state.gateway.clips.submit, caller, wish)
+    return as_object(row)
+
+
+@router.get("", response_model=VideoList, responses=failures(*LOOKUP_FAILURES))
+def list_videos(
+    caller: Creator,
+    request: Request,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
+    order: Literal["asc", "desc"] = "desc",
+) -> VideoList:
+    """Your clips, newest first unless ``order=asc``."""
+    rows, more = request.app.state.gateway.clips.page(
+        caller, after=after, limit=limit, ascending=order == "asc"
+    )
+    return VideoList(
+        data=[as_object(row) for row in rows],
+        first_id=rows[0].id if rows else None,
+        last_id=rows[-1].id if rows else None,
+        has_more=more,
+    )
+
+
+@router.get("/{video_id}", response_model=VideoObject, responses=failures(*LOOKUP_FAILURES))
+def get_video(caller: Creator, request: Request, video_id: str) -> JSONResponse:
+    """One clip's state."""
+    row = request.app.state.gateway.clips.get(caller, video_id)
+    return JSONResponse(
+        as_object(row).model_dump(), headers={"openai-poll-after-ms": POLL_AFTER_MS}
+    )
+
+
+@router.delete("/{video_id}", response_model=VideoDeleted, responses=failures(*LOOKUP_FAILURES))
+def delete_video(caller: Creator, request: Request, video_id: str) -> VideoDeleted:
+    """Delete a clip, or stop it while it is being made."""
+    request.app.state.gateway.clips.delete(caller, video_id)
+    return VideoDeleted(id=video_id)
+
+
+@router.get(
+    "/{video_id}/content",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {"video/mp4": {}, "image/jpeg": {}}, "description": "The bytes"},
+        206: {"description": "A range of the bytes"},
+        416: {"description": "The range is outside the file"},
+        **failures(*FETCH_FAILURES),
+    },
+)
+def get_content(
+    caller: Creator,
+    request: Request,
+    video_id: str,
+    variant: Literal["video", "thumbnail"] = "video",
+) -> FileResponse:
+    """The released file, or a still. Answers byte ranges."""
+    gateway = request.app.state.gateway
+    ref = gateway.clips.content(caller, video_id, variant=variant)
+    return FileResponse(
+        gateway.released.local_path(ref),
+        media_type=MEDIA_TYPES[variant],
+        filename=f"{video_id}.{ref.suffix}",
+        headers={"cache-control": "private, no-store"},
+    )
+
+
+def as_object(row: Video) -> VideoObject:
+    """A row in the shape that clients read."""
+    refusal = row.refusal if row.state in ("refused", "failed") else None
+    return VideoObject(
+        id=row.id,
+        created_at=int(row.created_at.timestamp()),
+        completed_at=int(row.completed_at.timestamp()) if row.completed_at else None,
+        model=row.model,
+        progress=row.progress,
+        prompt=row.prompt,
+        seconds=str(row.seconds),
+        size=f"{row.width}x{row.height}",
+        status=STATUS[row.state],
+        error=refusal,
+        gateway=GatewayInfo(
+            state=row.state,
+            stage=row.stage,
+            seed=row.seed,
+            review={"state": "pending"} if row.state == "held" else None,
+            clip_id=row.clip_id if row.state == "released" else None,
+        ),
+    )
+
+
+async def _read_body(request: Request) -> VideoCreate:
+    """The fields of a JSON or form body. Raises InvalidRequest in every other case."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    raw = await request.body()
+    fields: Any
+    if kind == "application/json":
+        try:
+            fields = json.loads(raw.decode("utf-8"))
+        except (UnicodeDecodeError, ValueError, RecursionError) as fault:
+            raise InvalidRequest("The body is not JSON in UTF-8.") from fault
+    elif kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        fields = await _read_form(request, raw)
+    else:
+        raise InvalidRequest("Send application/json or multipart/form-data.")
+    if not isinstance(fields, dict):
+        raise InvalidRequest("The body must be an object.")
+    try:
+        return VideoCreate.model_validate(fields)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        param = str(first["loc"][0]) if first["loc"] else None
+        if first["type"] == "extra_forbidden":
+            raise InvalidRequest("This gateway does not know the field.", param=param) from None
+        raise InvalidRequest(f"{first['msg']}.", param=param) from None
+
+
+async def _read_form(request: Request, raw: bytes) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    async with request.form(max_fields=MAX_FORM_FIELDS, max_files=4) as form:
+        for name, value in form.multi_items():
+            if isinstance(value, UploadFile):
+                raise InvalidRequest("Reference files are not supported yet.", param=name)
+            if name in fields:
+                raise InvalidRequest("A field was sent twice.", param=name)
+            fields[name] = value
+    try:
+        # The form parser falls back to Latin-1; a prompt must not change its meaning.
+        raw.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        raise InvalidRequest("The form is not text in UTF-8.", param="prompt") from fault
+    return fields

@@ -1,0 +1,182 @@
+"""Bearer keys: who is calling, and for which tenant."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gateway.audit.entry import Event, EventKind
+from gateway.db import Database
+from gateway.errors import InvalidRequest, NotAuthenticated, NotFound
+from gateway.tables import ApiKey, Tenant
+
+PREFIX = "cg"
+_FORM = re.compile(rf"{PREFIX}_([0-9a-f]{{8}})\.([A-Za-z0-9_-]{{43}})")
+LAST_USED_RESOLUTION = dt.timedelta(minutes=1)
+MAX_NAME_CHARS = 200
+
+
+class AuditOutbox(Protocol):
+    """Where an event is written inside the transaction of its fact."""
+
+    def record(self, session: Session, event: Event) -> None:
+        """Add the event; the same id again is harmless."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Somebody with a live key; every query is filtered by ``tenant_id``."""
+
+    key_id: str
+    tenant_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewKey:
+    """A key at the only moment when its secret is known."""
+
+    id: str
+    key: str
+    tenant_id: str
+
+    def __repr__(self) -> str:
+        return f"NewKey(id={self.id!r}, tenant_id={self.tenant_id!r})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyInfo:
+    """What may be shown of a key."""
+
+    id: str
+    name: str
+    tenant: str
+    created_at: dt.datetime
+    last_used_at: dt.datetime | None
+    revoked_at: dt.datetime | None
+
+
+class KeyRing:
+    """Creates, checks, lists and revokes keys.
+
+    A secret has 256 random bits, so a keyed hash suffices where a password would need a slow
+    one; the pepper lies outside the database.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        audit: AuditOutbox,
+        pepper: Callable[[], bytes],
+        clock: Callable[[], dt.datetime],
+    ) -> None:
+        self._database = database
+        self._audit = audit
+        self._pepper = pepper
+        self._clock = clock
+
+    def create(self, *, name: str, tenant: str | None = None) -> NewKey:
+        """A new key for the tenant of that name, which is made when it does not exist."""
+        name, owner = name.strip(), (tenant or name).strip()
+        if not (0 < len(name) <= MAX_NAME_CHARS and 0 < len(owner) <= MAX_NAME_CHARS):
+            raise InvalidRequest(
+                f"A name needs 1 to {MAX_NAME_CHARS} characters.", param="name"
+            )
+        key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
+        with self._database.write() as session:
+            now = self._clock()
+            row = session.scalars(sa.select(Tenant).where(Tenant.name == owner)).one_or_none()
+            if row is None:
+                row = Tenant(id=f"tnt_{secrets.token_hex(8)}", name=owner, created_at=now)
+                session.add(row)
+                session.flush()
+            session.add(
+                ApiKey(
+                    id=key_id,
+                    tenant_id=row.id,
+                    name=name,
+                    secret_hmac=self._digest(secret),
+                    created_at=now,
+                )
+            )
+            self._note(session, EventKind.KEY_CREATED, key_id, row.id)
+            tenant_id = row.id
+        return NewKey(id=key_id, key=f"{PREFIX}_{key_id}.{secret}", tenant_id=tenant_id)
+
+    def authenticate(self, bearer: str | None) -> Caller:
+        """The caller behind ``Bearer cg_….…``. Raises NotAuthenticated, always alike."""
+        match = _FORM.fullmatch((bearer or "").removeprefix("Bearer ").strip())
+        if match is not None:
+            key_id, secret = match.groups()
+            digest = self._digest(secret)
+            with self._database.read() as session:
+                row = session.get(ApiKey, key_id)
+            if (
+                row is not None
+                and hmac.compare_digest(row.secret_hmac, digest)
+                and row.revoked_at is None
+            ):
+                self._touch(row)
+                return Caller(key_id=row.id, tenant_id=row.tenant_id)
+        raise NotAuthenticated("The API key is missing, not valid, or revoked.")
+
+    def list(self) -> tuple[KeyInfo, ...]:
+        """Every key, oldest first, without secrets."""
+        statement = (
+            sa.select(ApiKey, Tenant.name)
+            .join(Tenant, Tenant.id == ApiKey.tenant_id)
+            .order_by(ApiKey.created_at, ApiKey.id)
+        )
+        with self._database.read() as session:
+            return tuple(
+                KeyInfo(
+                    id=key.id,
+                    name=key.name,
+                    tenant=tenant,
+                    created_at=key.created_at,
+                    last_used_at=key.last_used_at,
+                    revoked_at=key.revoked_at,
+                )
+                for key, tenant in session.execute(statement)
+            )
+
+    def revoke(self, key_id: str) -> None:
+        """Make a key useless at once. Raises NotFound when there is no live key of that id."""
+        with self._database.write() as session:
+            row = session.get(ApiKey, key_id)
+            if row is None or row.revoked_at is not None:
+                raise NotFound("There is no live key of that id.")
+            row.revoked_at = self._clock()
+            self._note(session, EventKind.KEY_REVOKED, key_id, row.tenant_id)
+
+    def _digest(self, secret: str) -> bytes:
+        return hmac.new(self._pepper(), secret.encode(), hashlib.sha256).digest()
+
+    def _touch(self, row: ApiKey) -> None:
+        now = self._clock()
+        if row.last_used_at is not None and now - row.last_used_at < LAST_USED_RESOLUTION:
+            return
+        with self._database.write() as session:
+            session.execute(
+                sa.update(ApiKey).where(ApiKey.id == row.id).values(last_used_at=now)
+            )
+
+    def _note(self, session: Session, kind: EventKind, key_id: str, tenant_id: str) -> None:
+        self._audit.record(
+            session,
+            Event(
+                id=f"key_{key_id}:{kind}",
+                kind=kind,
+                subject=f"key_{key_id}",
+                tenant=tenant_id,
+                facts={"key_id": key_id},
+            ),
+        )

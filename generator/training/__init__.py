@@ -1,0 +1,1 @@
+"""Trains the embedded model: simulator, captions, codec, training and evaluation scripts."""

@@ -1,0 +1,231 @@
+"""The books: the log in the database, compared with the state it should explain."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gateway.audit.check import Check
+from gateway.audit.checkpoint import Verifier
+from gateway.audit.entry import Entry, EntryFault, EventKind, Personal, read
+from gateway.audit.report import CheckReport, FaultKind, KeptEntry
+from gateway.db import Database
+from gateway.tables import (
+    AuditCheckpoint,
+    AuditEntryRow,
+    AuditHead,
+    AuditOutbox,
+    AuditPersonal,
+    AuditTile,
+    StageRow,
+    VerdictRow,
+    Video,
+)
+
+# How long an event may wait for its index and checkpoint before that is a fault.
+GRACE = dt.timedelta(seconds=60)
+FETCH = 1_000
+
+
+class Books:
+    """The stored log, read in one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def size(self) -> int:
+        """The size in the head row; -1 when there is not exactly one row."""
+        sizes = self._session.scalars(sa.select(AuditHead.size)).all()
+        return sizes[0] if len(sizes) == 1 else -1
+
+    def notes(self) -> Iterator[tuple[int, str]]:
+        """Every checkpoint, smallest first."""
+        query = sa.select(AuditCheckpoint.size, AuditCheckpoint.note)
+        yield from self._rows(query.order_by(AuditCheckpoint.size))
+
+    def entries(self) -> Iterator[KeptEntry]:
+        """Every leaf, in order of index."""
+        query = sa.select(
+            AuditEntryRow.index,
+            AuditEntryRow.leaf,
+            AuditEntryRow.event_id,
+            AuditEntryRow.subject,
+        ).order_by(AuditEntryRow.index)
+        for index, leaf, event_id, subject in self._rows(query):
+            columns = {"id": event_id, "subject": subject}
+            yield KeptEntry(index=index, leaf=leaf, columns=columns)
+
+    def tile(self, level: int, index: int, _width: int) -> bytes:
+        """The stored hashes, or no bytes."""
+        query = sa.select(AuditTile.hashes).where(
+            AuditTile.level == level, AuditTile.index == index
+        )
+        return self._session.scalar(query) or b""
+
+    def tiles(self) -> Iterator[tuple[int, int]]:
+        """The place of every stored tile."""
+        yield from self._rows(sa.select(AuditTile.level, AuditTile.index))
+
+    def _rows(self, query: sa.Executable) -> Iterator[Any]:
+        return iter(self._session.execute(query, execution_options={"yield_per": FETCH}))
+
+
+@dataclass
+class _Seen:
+    """What the comparison needs to remember of the entries."""
+
+    published: dict[int, Entry] = field(default_factory=dict)
+    released: dict[str, Entry] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    personal: dict[str, str] = field(default_factory=dict)
+    erased: set[str] = field(default_factory=set)
+    last: Entry | None = None
+    uncovered_since: str | None = None
+
+
+def check_database(
+    database: Database,
+    verifier: Verifier,
+    *,
+    now: dt.datetime,
+    anchor: str | None = None,
+) -> CheckReport:
+    """Check the log in the database, which may be in use. Besides the promises of Check:
+
+    1. No event has waited longer than a minute for its index, nor an entry for a checkpoint.
+    2. Each kept personal half fits its commitment; each missing one was erased on record.
+    3. Each released video names a ``video.published`` entry under a checkpoint, of the same
+       video, tenant, clip id and SHA-256; and its release is on record.
+    4. Each recorded release belongs to a known released video, or to one deleted on record.
+    5. Each verdict and each finished stage has its event in the log or waiting for it.
+
+    What waits in the outbox is not under a signature yet; a change there is found only when
+    the leaf is malformed or 2 to 5 contradict it.
+    """
+    with database.read() as session:
+        if not database.is_sqlite:
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        check = Check(Books(session), verifier, anchor=anchor)
+        seen = _Seen()
+
+        def watch(index: int, entry: Entry) -> None:
+            _remember(seen, index, entry)
+            if seen.uncovered_since is None and (
+                check.newest is None or index >= check.newest.size
+            ):
+                seen.uncovered_since = entry.time
+
+        check.run(watch)
+        _check_waiting(session, check, seen, now)
+        _check_personal(session, check, seen)
+        _check_released(session, check, seen)
+        _check_origins(session, check)
+        return check.report()
+
+
+def _remember(seen: _Seen, index: int, entry: Entry) -> None:
+    if entry.kind == EventKind.VIDEO_PUBLISHED:
+        seen.published[index] = entry
+    elif entry.kind == EventKind.VIDEO_RELEASED:
+        seen.released[entry.subject] = entry
+    elif entry.kind in (EventKind.VIDEO_DELETED, EventKind.VIDEO_EXPIRED):
+        seen.gone.add(entry.subject)
+    elif entry.kind == EventKind.PERSONAL_ERASED:
+        seen.erased.add(str(entry.facts.get("event")))
+    if entry.personal is not None:
+        seen.personal[entry.id] = entry.personal
+
+
+def _check_waiting(session: Session, check: Check, seen: _Seen, now: dt.datetime) -> None:
+    # 1
+    limit = (now - GRACE).astimezone(dt.UTC).isoformat(timespec="microseconds")
+    oldest = limit.removesuffix("+00:00") + "Z"
+    if seen.uncovered_since is not None and seen.uncovered_since < oldest:
+        check.fault(FaultKind.UNSIGNED, "entries", "the newest are under no checkpoint")
+    for event_id, leaf in session.execute(sa.select(AuditOutbox.event_id, AuditOutbox.leaf)):
+        where = f"waiting event {event_id}"
+        try:
+            entry = read(leaf)
+        except EntryFault as fault:
+            check.fault(FaultKind.MALFORMED, where, str(fault))
+            continue
+        if entry.id != event_id:
+            check.fault(FaultKind.CHANGED, where, "the leaf is of another event")
+        if entry.time < oldest:
+            check.fault(FaultKind.WAITING, where, "it has no index after a minute")
+        # What waits is as good as logged for the comparisons that follow.
+        _remember(seen, -1, entry)
+
+
+def _check_personal(session: Session, check: Check, seen: _Seen) -> None:
+    # 2
+    query = sa.select(AuditPersonal.event_id, AuditPersonal.record_key, AuditPersonal.record)
+    for event_id, record_key, record in session.execute(query):
+        half = Personal(record=record, record_key=record_key)
+        if seen.personal.pop(event_id, None) != half.commitment:
+            check.fault(
+                FaultKind.PERSONAL, event_id, "the personal half is not the one committed to"
+            )
+    for event_id in seen.personal.keys() - seen.erased:
+        check.fault(FaultKind.PERSONAL, event_id, "the personal half is gone without record")
+
+
+def _check_released(session: Session, check: Check, seen: _Seen) -> None:
+    # 3
+    covered = 0 if check.newest is None else check.newest.size
+    videos = {row.id: row for row in session.scalars(sa.select(Video).where(_has_release()))}
+    for video in videos.values():
+        if video.state != "released":
+            continue
+        entry = seen.published.get(-1 if video.audit_index is None else video.audit_index)
+        fits = (
+            entry is not None
+            and video.audit_index is not None
+            and 0 <= video.audit_index < covered
+            and (entry.subject, entry.tenant) == (video.id, video.tenant_id)
+            and entry.facts.get("clip_id") == video.clip_id
+            and entry.facts.get("sha256") == video.sha256
+            and entry.facts.get("size_bytes", video.size_bytes) == video.size_bytes
+        )
+        if not fits:
+            check.fault(FaultKind.STATE, video.id, "it is released, the log says otherwise")
+        if video.id not in seen.released:
+            check.fault(FaultKind.STATE, video.id, "its release is not on record")
+    # 4
+    for subject in seen.released.keys() - seen.gone:
+        row = videos.get(subject)
+        if row is None or row.state != "released":
+            check.fault(FaultKind.STATE, subject, "it was released and is gone without record")
+
+
+def _has_release() -> sa.ColumnElement[bool]:
+    return sa.or_(Video.state == "released", Video.audit_index.is_not(None))
+
+
+def _check_origins(session: Session, check: Check) -> None:
+    # 5
+    for event_id in session.scalars(
+        sa.select(VerdictRow.event_id).where(
+            ~sa.exists().where(AuditEntryRow.event_id == VerdictRow.event_id),
+            ~sa.exists().where(AuditOutbox.event_id == VerdictRow.event_id),
+        )
+    ):
+        check.fault(FaultKind.STATE, event_id, "a verdict has no entry")
+    step = StageRow.video_id + ":" + StageRow.stage + ":"
+    for video_id, stage in session.execute(
+        sa.select(StageRow.video_id, StageRow.stage).where(
+            ~sa.exists().where(
+                AuditEntryRow.subject == StageRow.video_id,
+                sa.func.substr(AuditEntryRow.event_id, 1, sa.func.length(step)) == step,
+            ),
+            ~sa.exists().where(
+                sa.func.substr(AuditOutbox.event_id, 1, sa.func.length(step)) == step
+            ),
+        )
+    ):
+        check.fault(FaultKind.STATE, f"{video_id}:{stage}", "a finished stage has no entry")

@@ -1,0 +1,277 @@
+"""The offline check: derives the whole log again and finds any changed byte.
+
+    python -m gateway.audit.check FOLDER --key VERIFIER-KEY [--anchor FILE]
+
+Needs Python, ``cryptography`` and the files beside this one; no database, no network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from gateway.audit.checkpoint import Checkpoint, CheckpointFault, Verifier
+from gateway.audit.entry import Entry, EntryFault, read
+from gateway.audit.folder import CHECKPOINT, VERIFIER_KEY, Folder
+from gateway.audit.merkle import HASH_BYTES, TILE_WIDTH, Frontier, leaf_hash, node_hash
+from gateway.audit.report import (
+    MAX_FAULTS,
+    CheckReport,
+    Fault,
+    FaultKind,
+    Kept,
+    KeptEntry,
+    KeptFault,
+)
+
+Watch = Callable[[int, Entry], None]
+EXIT_OK, EXIT_FAULTS, EXIT_UNCHECKED = 0, 1, 2
+
+
+class Check:
+    """One pass over a log. ``run`` promises that a log without faults fulfils all of these:
+
+    1. Each checkpoint is signed by the key, and stored under its own size.
+    2. Entries are numbered from 0 without a gap.
+    3. Each leaf is canonical JSON of a known version; copies of its fields agree with it.
+    4. No event id occurs twice.
+    5. Each tile holds exactly the hashes of the leaves; none is missing, none left over.
+    6. The stored size is the number of entries.
+    7. Each signed root is the root of the leaves at that size: so all checkpoints agree
+       with each other, and an entry under one has not changed since it was signed.
+    8. The anchor is signed by the key, is not larger than the log, and its root is the root
+       of the leaves at that size.
+
+    Memory does not grow with the log, but for 16 bytes per event id and the checkpoints.
+    """
+
+    def __init__(self, kept: Kept, verifier: Verifier, *, anchor: str | None = None) -> None:
+        self._kept = kept
+        self._verifier = verifier
+        self._anchor = anchor
+        self._faults: list[Fault] = []
+        self._heads: dict[int, list[tuple[str, Checkpoint]]] = {}
+        self._frontier = Frontier()
+        self._open: list[bytearray] = []
+        self._full: list[int] = []
+        self._seen: set[bytes] = set()
+        self._holding = 0
+        self.newest: Checkpoint | None = None
+
+    def run(self, watch: Watch | None = None) -> CheckReport:
+        """Check everything; ``watch`` sees each entry that could be read."""
+        self._read_heads()
+        self._compare_roots()
+        try:
+            for kept in self._kept.entries():
+                self._take(kept, watch)
+        except KeptFault as stop:
+            self._faults.append(stop.fault)
+        self._close_tiles()
+        self._missed_heads()
+        return self.report()
+
+    def report(self) -> CheckReport:
+        """The outcome so far."""
+        return CheckReport(
+            entries=self._frontier.size,
+            checkpoints=self._holding,
+            faults=tuple(self._faults[:MAX_FAULTS]),
+            anchored=self._anchor is not None,
+        )
+
+    def fault(self, kind: FaultKind, where: str, text: str) -> None:
+        """Note a fault; only the first hundred are kept."""
+        if len(self._faults) < MAX_FAULTS:
+            self._faults.append(Fault(kind, where, text))
+
+    def _read_heads(self) -> None:
+        # 1
+        try:
+            for size, note in self._kept.notes():
+                where = f"checkpoint {size}"
+                try:
+                    head = self._verifier.open(note)
+                except CheckpointFault as fault:
+                    self.fault(FaultKind.SIGNATURE, where, str(fault))
+                    continue
+                if head.size != size:
+                    self.fault(FaultKind.CHANGED, where, "it is stored under another size")
+                    continue
+                self.newest = head
+                self._heads.setdefault(size, []).append((where, head))
+        except KeptFault as stop:
+            self._faults.append(stop.fault)
+        if self._anchor is not None:
+            try:
+                head = self._verifier.open(self._anchor, alone=False)
+                self._heads.setdefault(head.size, []).append(("anchor", head))
+            except CheckpointFault as fault:
+                self.fault(FaultKind.SIGNATURE, "anchor", str(fault))
+
+    def _take(self, kept: KeptEntry, watch: Watch | None) -> None:
+        where = f"entry {kept.index}"
+        # 2
+        if kept.index != self._frontier.size:
+            raise KeptFault(
+                FaultKind.MISSING, where, f"entry {self._frontier.size} should stand here"
+            )
+        value = leaf_hash(kept.leaf)
+        self._frontier.append(value)
+        self._add(0, value)
+        self._compare_roots()
+        # 3
+        try:
+            entry = read(kept.leaf)
+        except EntryFault as fault:
+            self.fault(FaultKind.MALFORMED, where, str(fault))
+            return
+        for name, column in kept.columns.items():
+            if getattr(entry, name) != column:
+                self.fault(FaultKind.CHANGED, where, f"the stored {name} is not the leaf's")
+        # 4
+        mark = hashlib.sha256(entry.id.encode()).digest()[:16]
+        if mark in self._seen:
+            self.fault(FaultKind.DUPLICATE, where, "its event id occurs before")
+        self._seen.add(mark)
+        if watch is not None:
+            watch(kept.index, entry)
+
+    def _compare_roots(self) -> None:
+        # 7, 8
+        for where, head in self._heads.pop(self._frontier.size, ()):
+            if head.root == self._frontier.root():
+                self._holding += where != "anchor"
+                continue
+            kind = FaultKind.FORKED if where == "anchor" else FaultKind.CHANGED
+            self.fault(kind, where, "its root is not the root of the entries")
+
+    def _missed_heads(self) -> None:
+        for heads in self._heads.values():
+            for where, head in heads:
+                kind = FaultKind.TRUNCATED
+                self.fault(kind, where, f"it covers {head.size} entries, more than there are")
+
+    def _add(self, level: int, value: bytes) -> None:
+        if level == len(self._open):
+            self._open.append(bytearray())
+            self._full.append(0)
+        self._open[level] += value
+        if len(self._open[level]) == TILE_WIDTH * HASH_BYTES:
+            hashes = bytes(self._open[level])
+            self._compare_tile(level, hashes)
+            self._full[level] += 1
+            self._open[level] = bytearray()
+            while len(hashes) > HASH_BYTES:
+                hashes = b"".join(
+                    node_hash(hashes[at : at + HASH_BYTES], hashes[at + HASH_BYTES : at + 64])
+                    for at in range(0, len(hashes), 2 * HASH_BYTES)
+                )
+            self._add(level + 1, hashes)
+
+    def _compare_tile(self, level: int, hashes: bytes) -> None:
+        # 5
+        index, width = self._full[level], len(hashes) // HASH_BYTES
+        stored = self._kept.tile(level, index, width)
+        if stored != hashes:
+            kind = FaultKind.CHANGED if stored else FaultKind.MISSING
+            self.fault(kind, f"tile {level}/{index}", "it does not hold the entries' hashes")
+
+    def _close_tiles(self) -> None:
+        # 5
+        for level, hashes in enumerate(self._open):
+            if hashes:
+                self._compare_tile(level, bytes(hashes))
+        counts = [full + bool(rest) for full, rest in zip(self._full, self._open, strict=True)]
+        for level, index in self._kept.tiles():
+            if not (0 <= level < len(counts) and 0 <= index < counts[level]):
+                self.fault(FaultKind.STRAY, f"tile {level}/{index}", "no entries belong to it")
+        # 6
+        if self._kept.size() != self._frontier.size:
+            self.fault(
+                FaultKind.CHANGED,
+                "size",
+                f"it says {self._kept.size()}, there are {self._frontier.size} entries",
+            )
+
+
+def check_export(path: Path, verifier_key: str, anchor: str | None = None) -> CheckReport:
+    """Check an exported folder against a verifier key that did not come with it.
+
+    ``anchor`` is the text of a checkpoint kept elsewhere. Besides the promises of Check:
+    the checkpoint covers every entry, the folder's copy of the key is the same key, and the
+    folder holds nothing else. Raises CheckpointFault when ``verifier_key`` is not a key.
+    """
+    verifier = Verifier.parse(verifier_key)
+    bare = Folder(path)
+    extra: list[Fault] = []
+    size = 0
+    try:
+        size = verifier.open(bare.text(CHECKPOINT)).size
+    except CheckpointFault as fault:
+        extra.append(Fault(FaultKind.SIGNATURE, CHECKPOINT, str(fault)))
+    except KeptFault as stop:
+        extra.append(stop.fault)
+    if extra:
+        return CheckReport(
+            entries=0, checkpoints=0, faults=tuple(extra), anchored=anchor is not None
+        )
+    try:
+        if bare.text(VERIFIER_KEY) != f"{verifier.text}\n":
+            extra.append(Fault(FaultKind.CHANGED, VERIFIER_KEY, "it is another key"))
+    except KeptFault as stop:
+        extra.append(stop.fault)
+    folder = Folder(path, size)
+    report = Check(folder, verifier, anchor=anchor).run()
+    extra += folder.strays()
+    faults = (*report.faults, *extra)[:MAX_FAULTS]
+    return CheckReport(
+        entries=report.entries,
+        checkpoints=report.checkpoints,
+        faults=faults,
+        anchored=report.anchored,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check a folder from the command line: 0 = no fault, 1 = faults, 2 = not checked."""
+    parser = argparse.ArgumentParser(
+        prog="python -m gateway.audit.check",
+        description="Derive an exported log again and report every byte that does not fit.",
+    )
+    parser.add_argument("folder", type=Path, help="the export (holds 'checkpoint')")
+    parser.add_argument("--key", required=True, help="verifier key, name+hash+base64")
+    parser.add_argument("--anchor", type=Path, help="a checkpoint that was kept elsewhere")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    chosen = parser.parse_args(arguments)
+    try:
+        anchor = chosen.anchor.read_text(encoding="utf-8") if chosen.anchor else None
+        report = check_export(chosen.folder, chosen.key, anchor)
+    except (OSError, ValueError) as fault:
+        sys.stderr.write(f"Could not check: {fault}\n")
+        return EXIT_UNCHECKED
+    sys.stdout.write(_json(report) if chosen.json else plain(report))
+    return EXIT_OK if report.ok else EXIT_FAULTS
+
+
+def plain(report: CheckReport) -> str:
+    """The report for people, ending in one line that says it all."""
+    lines = [f"{fault.kind}: {fault.where}: {fault.text}" for fault in report.faults]
+    counted = f"{report.entries} entries, {report.checkpoints} checkpoints"
+    if not report.anchored:
+        lines.append("no anchor: a log that was cut back and signed again would not show")
+    verdict = "ok" if report.ok else f"{len(report.faults)} faults"
+    return "\n".join([*lines, f"audit check: {verdict} ({counted})", ""])
+
+
+def _json(report: CheckReport) -> str:
+    return json.dumps({"ok": report.ok, **asdict(report)}, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -71,7 +71,7 @@ def _certificate(
     issuer: Authority | None,
     own: ec.EllipticCurvePrivateKey | None,
     now: datetime,
-    days: int,
+    days: float,
     authority: bool,
     path_length: int | None,
     usages: tuple[ObjectIdentifier, ...],
@@ -158,7 +158,7 @@ def make_issuing(*, organisation: str, root: Authority, now: datetime) -> Author
 
 
 def make_leaf(
-    *, organisation: str, issuing: Authority, now: datetime, days: int = LEAF_DAYS
+    *, organisation: str, issuing: Authority, now: datetime, days: float = LEAF_DAYS
 ) -> Authority:
     """Make a P-256 claim-signing certificate; it never outlives its issuer."""
     key = new_key(curve=ec.SECP256R1())

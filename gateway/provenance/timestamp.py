@@ -27,8 +27,8 @@ QUERY_TYPE = "application/timestamp-query"
 REPLY_TYPE = "application/timestamp-reply"
 MAX_QUERY_BYTES = 8_192
 REQUEST_SECONDS = 5.0
-# A policy of nobody: a UUID-based arc (ITU-T X.667 §6), made up for this authority.
-POLICY = "2.25.294829350286402871"
+# A policy of nobody: the enterprise number kept for documentation (RFC 5612).
+POLICY = "1.3.6.1.4.1.32473.1"
 _DIGESTS = {"sha256": 32, "sha384": 48, "sha512": 64}
 
 

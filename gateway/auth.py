@@ -23,6 +23,7 @@ PREFIX = "cg"
 _FORM = re.compile(rf"{PREFIX}_([0-9a-f]{{8}})\.([A-Za-z0-9_-]{{43}})")
 LAST_USED_RESOLUTION = dt.timedelta(minutes=1)
 MAX_NAME_CHARS = 200
+LOCAL_TENANT = "local"
 
 
 class AuditOutbox(Protocol):
@@ -92,24 +93,24 @@ class KeyRing:
             )
         key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
         with self._database.write() as session:
-            now = self._clock()
-            row = session.scalars(sa.select(Tenant).where(Tenant.name == owner)).one_or_none()
-            if row is None:
-                row = Tenant(id=f"tnt_{secrets.token_hex(8)}", name=owner, created_at=now)
-                session.add(row)
-                session.flush()
+            tenant_id = self._tenant(session, owner).id
             session.add(
                 ApiKey(
                     id=key_id,
-                    tenant_id=row.id,
+                    tenant_id=tenant_id,
                     name=name,
                     secret_hmac=self._digest(secret),
-                    created_at=now,
+                    created_at=self._clock(),
                 )
             )
-            self._note(session, EventKind.KEY_CREATED, key_id, row.id)
-            tenant_id = row.id
+            self._note(session, EventKind.KEY_CREATED, key_id, tenant_id)
         return NewKey(id=key_id, key=f"{PREFIX}_{key_id}.{secret}", tenant_id=tenant_id)
+
+    def local_caller(self) -> Caller:
+        """The person at this machine's command line: a tenant of its own, without a key."""
+        with self._database.write() as session:
+            tenant_id = self._tenant(session, LOCAL_TENANT).id
+        return Caller(key_id="local", tenant_id=tenant_id)
 
     def authenticate(self, bearer: str | None) -> Caller:
         """The caller behind ``Bearer cg_….…``. Raises NotAuthenticated, always alike."""
@@ -156,6 +157,16 @@ class KeyRing:
                 raise NotFound("There is no live key of that id.")
             row.revoked_at = self._clock()
             self._note(session, EventKind.KEY_REVOKED, key_id, row.tenant_id)
+
+    def _tenant(self, session: Session, name: str) -> Tenant:
+        row = session.scalars(sa.select(Tenant).where(Tenant.name == name)).one_or_none()
+        if row is None:
+            row = Tenant(
+                id=f"tnt_{secrets.token_hex(8)}", name=name, created_at=self._clock()
+            )
+            session.add(row)
+            session.flush()
+        return row
 
     def _digest(self, secret: str) -> bytes:
         return hmac.new(self._pepper(), secret.encode(), hashlib.sha256).digest()

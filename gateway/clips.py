@@ -33,8 +33,8 @@ class Card(Protocol):
     """What a model offers; ``generator.cards.ModelCard`` fits."""
 
     @property
-    def sizes(self) -> tuple[str, ...]:
-        """``WxH``, the first one is the default."""
+    def sizes(self) -> tuple[object, ...]:
+        """Sizes whose text is ``WxH``; the first one is the default."""
 
     @property
     def seconds(self) -> tuple[int, ...]:
@@ -216,10 +216,11 @@ class Clips:
             raise InvalidRequest(
                 f"Unknown model. Available: {', '.join(sorted(self._cards))}.", param="model"
             )
-        size = wish.size or card.sizes[0]
-        if size not in card.sizes:
+        sizes = [str(size) for size in card.sizes]
+        size = wish.size or sizes[0]
+        if size not in sizes:
             raise InvalidRequest(
-                f"This model makes {', '.join(card.sizes)}; not the size asked.", param="size"
+                f"This model makes clips of {', '.join(sizes)} pixels.", param="size"
             )
         seconds = wish.seconds if wish.seconds is not None else card.seconds[0]
         if seconds not in card.seconds:
@@ -244,7 +245,7 @@ class Clips:
                 Video.tenant_id == caller.tenant_id,
                 Video.fingerprint == fingerprint,
                 Video.created_at > since,
-                Video.state != "deleted",
+                Video.state.not_in(("deleted", "failed")),
             )
             .order_by(Video.created_at)
             .limit(1)

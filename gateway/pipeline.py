@@ -172,7 +172,7 @@ class Pipeline:
                 raise StageUnavailable("The model gave a clip of another size than asked.")
             with self._folder() as folder:
                 path = folder / "raw.mp4"
-                self.codec.encode_lossless(clip.chunks(), path, fps=clip.fps)
+                self.codec.encode_lossless(clip.frames, path, fps=clip.fps)
                 raw = self.vault.put(path, scope=order.video_id, suffix="mp4")
             return Outcome(
                 kind=EventKind.VIDEO_GENERATED,

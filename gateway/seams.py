@@ -60,7 +60,7 @@ class Codec(Protocol):
 
 
 class Sealer(Protocol):
-    """Signs a clip and reads credentials back; ``gateway.app`` joins the C2PA parts."""
+    """Signs a clip and reads credentials back; ``gateway.sealer`` has the real one."""
 
     def seal(self, order: Order, source: Path, target: Path, *, thumbnail: bytes) -> str:
         """Write a signed copy; return its manifest id."""
@@ -81,12 +81,3 @@ class StepRunner(Protocol):
 
     def run(self, name: str, effect: Callable[[], Facts]) -> Facts:
         """The effect's facts, or those it gave before a crash."""
-
-
-class PlainSteps:
-    """Runs each effect at once, remembering nothing."""
-
-    def run(self, name: str, effect: Callable[[], Facts]) -> Facts:
-        """Call the effect."""
-        del name
-        return effect()

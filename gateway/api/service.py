@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -9,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from gateway.api.access import Creator
 from gateway.api.envelope import CALLER_FAILURES, failures
+from generator.cards import ModelCard
 
 router = APIRouter(tags=["service"])
 
@@ -25,11 +27,21 @@ def list_models(caller: Creator, request: Request) -> dict[str, Any]:
                 "id": name,
                 "object": "model",
                 "created": 0,
-                "owned_by": card.provider,
-                "card": card.to_dict(),
+                "owned_by": "cinegate" if card.demonstration else "operator",
+                "card": card_as_dict(card),
             }
             for name, card in sorted(cards.items())
         ],
+    }
+
+
+def card_as_dict(card: ModelCard) -> dict[str, Any]:
+    """Everything a card says, sizes as ``WxH`` and weights as file → SHA-256."""
+    plain = asdict(card)
+    del plain["sampling"]
+    return plain | {
+        "sizes": [str(size) for size in card.sizes],
+        "weights": {entry.file: entry.sha256 for entry in card.weights},
     }
 
 

@@ -1,0 +1,405 @@
+"""The composition root: the only place that chooses implementations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from gateway.audit.checkpoint import CheckpointKey
+from gateway.audit.log import SqlAuditLog
+from gateway.audit.sequencer import Sequencer
+from gateway.auth import KeyRing
+from gateway.clips import Clips
+from gateway.db import Database
+from gateway.errors import ConfigurationFault, Error, StageUnavailable
+from gateway.jobs import JobQueue, Worker, migrate_engine
+from gateway.keystore import random_secret, watermark_secrets
+from gateway.media.codec import Mp4Codec
+from gateway.pipeline import Pipeline
+from gateway.provenance.keyfiles import secret_folder
+from gateway.provenance.pki import DevelopmentPki
+from gateway.provenance.reading import CredentialReader
+from gateway.provenance.signing import C2paSigner
+from gateway.provenance.timestamp import LocalTimestampAuthority
+from gateway.record import Record
+from gateway.schema import current, head, migrate
+from gateway.sealer import ClipSealer
+from gateway.seams import StepRunner
+from gateway.settings import Settings
+from gateway.store import Released, Vault
+from generator.cards import ModelCard, read_card
+from generator.diffusion import DiffusersGenerator
+from generator.errors import WeightsMissing as ModelWeightsMissing
+from safety.frames import FrameGate
+from safety.moderation import PromptGate
+from safety.nudity import NsfwJs, OpenNsfw
+from safety.policy import POLICY_PATH, Policy, PolicyInvalid
+from safety.rules import RuleModerator
+from safety.text_model import UseModerator
+from watermark.keys import WatermarkKey
+from watermark.spread import SpreadWatermarker
+
+EMBEDDED = Path(__file__).resolve().parent.parent / "generator" / "weights" / "embedded"
+PEPPER_BYTES = 32
+
+
+def utc_now() -> datetime:
+    """The one clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One part's readiness; ``problem`` is a sentence when it is not ready."""
+
+    part: str
+    problem: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the part can say yes."""
+        return self.problem is None
+
+
+class Gateway:
+    """Every part of one instance, each built on first use from the settings.
+
+    Nothing is read or started by the constructor. ``opened`` prepares the folder and the
+    database; ``running`` also starts the log's sequencer and, if asked, a worker.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._worker: Worker | None = None
+
+    # --- the record -------------------------------------------------------------------
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, with the pragmas that durability needs."""
+        return Database(self.settings.database)
+
+    @cached_property
+    def checkpoint_key(self) -> CheckpointKey:
+        """The key that signs the log's heads."""
+        return CheckpointKey.load_or_create(self.settings.keys_dir)
+
+    @cached_property
+    def log(self) -> SqlAuditLog:
+        """The audit log."""
+        return SqlAuditLog(self.database, self.checkpoint_key, self.clock)
+
+    @cached_property
+    def sequencer(self) -> Sequencer:
+        """Moves events into the log."""
+        return Sequencer(self.log)
+
+    @cached_property
+    def record(self) -> Record:
+        """What became of each request."""
+        return Record(self.database, self.log, self.clock)
+
+    @cached_property
+    def keys(self) -> KeyRing:
+        """The bearer keys."""
+        pepper = random_secret(self.settings.keys_dir, "pepper", PEPPER_BYTES)
+        return KeyRing(self.database, self.log, lambda: pepper, self.clock)
+
+    # --- the judges -------------------------------------------------------------------
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The rules in force."""
+        try:
+            return Policy.load(self.settings.policy or POLICY_PATH)
+        except PolicyInvalid as fault:
+            raise ConfigurationFault(f"The policy cannot be used. {fault}") from fault
+
+    @cached_property
+    def prompts(self) -> PromptGate:
+        """The prompt gate."""
+        return PromptGate((RuleModerator.load(), UseModerator()), self.policy)
+
+    @cached_property
+    def frames(self) -> FrameGate:
+        """The frame gate."""
+        return FrameGate(classifiers=(OpenNsfw(), NsfwJs()), policy=self.policy)
+
+    # --- the makers -------------------------------------------------------------------
+
+    @cached_property
+    def model_folders(self) -> dict[str, Path]:
+        """Name → folder of every model that may be asked for."""
+        return {"embedded": EMBEDDED, **self.settings.models}
+
+    @cached_property
+    def cards(self) -> Mapping[str, ModelCard]:
+        """Name → card. A model without a readable card cannot be asked for."""
+        try:
+            return {name: read_card(path) for name, path in self.model_folders.items()}
+        except ModelWeightsMissing as fault:
+            raise ConfigurationFault(str(fault)) from fault
+
+    @cached_property
+    def generators(self) -> Mapping[str, DiffusersGenerator]:
+        """Name → generator; weights are verified and loaded on the first clip."""
+        return {
+            name: DiffusersGenerator(self.model_folders[name], card)
+            for name, card in self.cards.items()
+        }
+
+    # --- the marks --------------------------------------------------------------------
+
+    @cached_property
+    def watermarker(self) -> SpreadWatermarker:
+        """The watermark with this instance's keys, the newest first."""
+        keys = tuple(
+            WatermarkKey(id=name, secret=secret)
+            for name, secret in watermark_secrets(self.settings.keys_dir)
+        )
+        return SpreadWatermarker(keys, self.settings.watermark.algorithm)
+
+    @cached_property
+    def codec(self) -> Mp4Codec:
+        """Encodes and decodes our own files."""
+        encoding = self.settings.encoding
+        return Mp4Codec(
+            crf=encoding.crf,
+            preset=encoding.preset,
+            keyframe_seconds=encoding.keyframe_seconds,
+        )
+
+    @cached_property
+    def pki(self) -> DevelopmentPki:
+        """The development certificate authority; production has its own."""
+        return DevelopmentPki.load_or_create(
+            self.settings.keys_dir, self.settings.provenance.organisation, self.clock
+        )
+
+    @cached_property
+    def reader(self) -> CredentialReader:
+        """Reads credentials in files of ours."""
+        return CredentialReader(
+            anchors_pem=self.pki.anchors_pem, tsa_anchors_pem=self.pki.tsa_anchors_pem
+        )
+
+    @cached_property
+    def vault(self) -> Vault:
+        """Raw media; handed to the pipeline only."""
+        return Vault(self.settings.vault_dir)
+
+    @cached_property
+    def released(self) -> Released:
+        """What may be fetched."""
+        return Released(self.settings.released_dir)
+
+    # --- the work ---------------------------------------------------------------------
+
+    @cached_property
+    def queue(self) -> JobQueue:
+        """Where accepted requests wait."""
+        return JobQueue(self.settings.database)
+
+    @cached_property
+    def clips(self) -> Clips:
+        """The shelf of every tenant."""
+        return Clips(
+            database=self.database,
+            audit=self.log,
+            queue=self.queue,
+            prompts=self.prompts,
+            cards=self.cards,
+            default_model=self.settings.model,
+            released=self.released,
+            limits=self.settings.limits,
+            clock=self.clock,
+        )
+
+    def pipeline(self, steps: StepRunner, *, tsa_url: str) -> Pipeline:
+        """The path of a clip, from these parts."""
+        signer = C2paSigner(
+            self.pki.identity,
+            tsa_url,
+            tsa_anchors_pem=self.pki.tsa_anchors_pem,
+            clock=self.clock,
+        )
+        return Pipeline(
+            record=self.record,
+            vault=self.vault,
+            released=self.released,
+            scratch=self.settings.work_dir,
+            prompts=self.prompts,
+            generators=self.generators,
+            frames=self.frames,
+            marker=self.watermarker,
+            codec=self.codec,
+            sealer=ClipSealer(
+                settings=self.settings,
+                signer=signer,
+                reader=self.reader,
+                cards=self.cards,
+                clock=self.clock,
+            ),
+            log=self.sequencer,
+            steps=steps,
+        )
+
+    # --- life -------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Make the data folder and bring the database to this release.
+
+        Raises ConfigurationFault when the settings must not run in production or the folder
+        cannot be used. In production the database is only checked: 'cinegate migrate' is a
+        deliberate act there.
+        """
+        if faults := self.settings.production_faults():
+            raise ConfigurationFault(f"Refused in production: {'; '.join(faults)}.")
+        try:
+            self.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as fault:
+            raise ConfigurationFault("The data folder cannot be made or written.") from fault
+        secret_folder(self.settings.keys_dir)
+        if self.settings.environment == "development":
+            self.migrate()
+        elif current(self.settings.database) != head():
+            raise ConfigurationFault("The database is of another release: run migrate.")
+
+    def migrate(self) -> None:
+        """Create or upgrade every table, ours and the engine's."""
+        migrate(self.settings.database)
+        # The engine checks its own version; WAL is set before its first connection.
+        with self.database.read():
+            migrate_engine(self.settings.database)
+
+    @contextmanager
+    def opened(self) -> Iterator[Gateway]:
+        """The instance, ready to be asked; events it causes are in the log on leaving."""
+        self.prepare()
+        try:
+            yield self
+            self.log.sequence()
+        finally:
+            self.close()
+
+    @contextmanager
+    def running(self, *, worker: bool) -> Iterator[Gateway]:
+        """The instance with its sequencer and, if asked, one worker in this process."""
+        self.prepare()
+        with ExitStack() as stack:
+            stack.callback(self.close)
+            self.sequencer.start()
+            stack.callback(self.sequencer.stop)
+            if worker:
+                url = self.settings.provenance.tsa_url or stack.enter_context(
+                    LocalTimestampAuthority(self.pki.tsa, clock=self.clock)
+                )
+                self._worker = Worker(
+                    database_url=self.settings.database,
+                    folder=self.settings.data_dir,
+                    record=self.record,
+                    pipeline=lambda steps: self.pipeline(steps, tsa_url=url),
+                    scratch=self.settings.work_dir,
+                )
+                self._worker.start()
+                stack.callback(self._stop_worker)
+            yield self
+
+    def _stop_worker(self) -> None:
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+    def close(self) -> None:
+        """Close connections; the instance may be opened again."""
+        for part in ("queue", "database"):
+            if part in self.__dict__:
+                opened = self.__dict__.pop(part)
+                opened.close() if part == "queue" else opened.dispose()
+
+    def readiness(self) -> tuple[Check, ...]:
+        """Each part that must say yes before a clip can be released."""
+        parts: dict[str, Callable[[], object]] = {
+            "settings": self._check_settings,
+            "database": self._check_database,
+            "log": self._check_log,
+            "policy": lambda: self.policy,
+            "prompts": self.prompts.load,
+            "frames": self.frames.load,
+            "models": self._check_models,
+            "watermark": lambda: self.watermarker,
+            "signing": lambda: self.pki,
+        }
+        return tuple(_check(part, probe) for part, probe in parts.items())
+
+    def _check_settings(self) -> None:
+        if faults := self.settings.production_faults():
+            raise ConfigurationFault("; ".join(faults))
+
+    def _check_database(self) -> None:
+        if current(self.settings.database) != head():
+            raise ConfigurationFault("The schema is of another release.")
+
+    def _check_log(self) -> None:
+        if self.sequencer.fault is not None:
+            raise StageUnavailable("The audit log cannot be written or signed.")
+
+    def _check_models(self) -> None:
+        for name, card in self.cards.items():
+            card.verify(self.model_folders[name])
+
+
+def _check(part: str, probe: Callable[[], object]) -> Check:
+    try:
+        probe()
+    except Error as fault:
+        return Check(part=part, problem=fault.message)
+    except Exception as fault:  # noqa: BLE001 - any fault of a part means it is not ready
+        return Check(part=part, problem=f"{type(fault).__name__}: {fault}")
+    return Check(part=part)
+
+
+def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
+    """The HTTP service over an instance: API and pages, with a worker unless told not to."""
+    from gateway.api import moderations, service, verify, videos
+    from gateway.api.envelope import install_error_handlers
+    from gateway.api.guard import Guard
+    from gateway.web import pages
+
+    limits = gateway.settings.limits
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with gateway.running(worker=worker):
+            app.state.gateway = gateway
+            app.state.verifications = asyncio.Semaphore(verify.MAX_AT_ONCE)
+            yield
+
+    app = FastAPI(
+        title="Cinegate",
+        summary="A gateway that moderates, marks, signs and logs AI-made video",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    for module in (videos, moderations, verify, service):
+        app.include_router(module.router)
+    pages.install(app)
+    install_error_handlers(app, pages=pages.error_page)
+    uploads = ("/v1/verify", "/verify")
+    app.add_middleware(
+        Guard,
+        limit=lambda path: (
+            limits.max_upload_bytes + 65_536 if path in uploads else limits.max_body_bytes
+        ),
+    )
+    return app

@@ -1,0 +1,1 @@
+"""The command line: every act of an operator, a creator or a verifier on this machine."""

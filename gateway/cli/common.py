@@ -1,0 +1,95 @@
+"""What every command shares: options, exit codes, output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from gateway.app import Gateway
+from gateway.errors import ConfigurationFault, Error, PromptRefused
+from gateway.logs import configure_logs
+from gateway.settings import Settings, load_settings
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+class Exit(IntEnum):
+    """Exit codes. 2 is the command line's own: a wrong option or a missing argument."""
+
+    OK = 0
+    FAULT = 1
+    REFUSED = 3
+    HELD = 4
+    FAILED = 5
+    BAD_INPUT = 6
+    NOT_READY = 7
+
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="The folder that holds everything this gateway keeps.",
+        envvar="CINEGATE_DATA_DIR",
+        show_default="var/cinegate",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def settings_for(context: typer.Context, data_dir: Path | None) -> Settings:
+    """The settings under the options given before or after the command's name."""
+    shared = context.find_root().obj or {}
+    return load_settings(
+        data_dir=data_dir or shared.get("data_dir"), config=shared.get("config")
+    )
+
+
+def gateway_for(context: typer.Context, data_dir: Path | None) -> Gateway:
+    """The instance that the options name."""
+    configure_logs(verbose=bool((context.find_root().obj or {}).get("verbose")))
+    return Gateway(settings_for(context, data_dir))
+
+
+def print_json(document: object) -> None:
+    """Print a document as JSON on standard output."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def stop(code: Exit, message: str, *, as_json: bool, **extra: Any) -> NoReturn:
+    """End with a code and one clear sentence, or with the error envelope as JSON."""
+    if as_json:
+        print_json({"error": {**extra, "message": message}})
+    else:
+        err.print(f"[bold]{_plain(message)}[/bold]")
+        for rule in extra.get("rules", ()):
+            err.print(f"  rule {_plain(str(rule))}")
+    raise typer.Exit(code)
+
+
+@contextmanager
+def errors_as_exits(*, as_json: bool) -> Iterator[None]:
+    """Turn every error of ours into a sentence and an exit code."""
+    try:
+        yield
+    except PromptRefused as fault:
+        stop(Exit.REFUSED, fault.message, as_json=as_json, code=fault.code, **fault.extra)
+    except ConfigurationFault as fault:
+        stop(Exit.NOT_READY, fault.message, as_json=as_json, code=fault.code)
+    except Error as fault:
+        code = Exit.BAD_INPUT if fault.status < 500 else Exit.FAILED
+        stop(code, fault.message, as_json=as_json, code=fault.code, param=fault.param)
+
+
+def _plain(text: str) -> str:
+    """Keep the console from reading brackets in a text as markup."""
+    return text.replace("[", "\\[")

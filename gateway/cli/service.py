@@ -1,0 +1,135 @@
+"""Commands that run or inspect the instance: migrate, serve, work, doctor."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from gateway.app import Gateway
+from gateway.cli.common import (
+    AsJson,
+    DataDir,
+    Exit,
+    errors_as_exits,
+    gateway_for,
+    out,
+    print_json,
+)
+
+
+def migrate(
+    context: typer.Context,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
+) -> None:
+    """Create the database, or bring it to this release. Safe to repeat."""
+    with errors_as_exits(as_json=as_json):
+        gateway = gateway_for(context, data_dir)
+        gateway.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        revision = gateway.migrate()
+        gateway.close()
+    if as_json:
+        print_json({"revision": revision})
+    else:
+        out.print(f"The database is at {revision}.")
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    worker: Annotated[  # noqa: FBT002 - a command-line flag
+        bool, typer.Option(help="Also make clips in this process.")
+    ] = True,
+    data_dir: DataDir = None,
+) -> None:
+    """Run the API, the pages and one worker in this process."""
+    import uvicorn
+
+    from gateway.app import create_app
+
+    with errors_as_exits(as_json=False):
+        gateway = gateway_for(context, data_dir)
+        gateway.prepare()
+        settings = gateway.settings
+        address, number = host or settings.host, port or settings.port
+        shown = f"[{address}]" if ":" in address else address
+        out.print(f"Cinegate listens on http://{shown}:{number}", markup=False)
+        out.print(f"everything is kept in {settings.data_dir.resolve()}", markup=False)
+        uvicorn.run(
+            create_app(gateway, worker=worker),
+            host=address,
+            port=number,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+        )
+
+
+def work(context: typer.Context, data_dir: DataDir = None) -> None:
+    """Run a worker alone; stop it with Ctrl-C or SIGTERM."""
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    with errors_as_exits(as_json=False):
+        gateway = gateway_for(context, data_dir)
+        with gateway.running(worker=True):
+            out.print("The worker waits for clips.")
+            asked.wait()
+
+
+def doctor(
+    context: typer.Context,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
+) -> None:
+    """Say what is configured, which weights are in use, and what is missing."""
+    with errors_as_exits(as_json=as_json):
+        gateway = gateway_for(context, data_dir)
+        with gateway.opened():
+            report = _examine(gateway)
+    ready = all(check["ok"] for check in report["checks"])
+    if as_json:
+        print_json({"ready": ready, **report})
+    else:
+        for check in report["checks"]:
+            out.print(f"{'ok ' if check['ok'] else 'NO '} {check['part']:<10} ", end="")
+            out.print(check["problem"] or "", markup=False)
+        for part in ("settings", "weights", "signing"):
+            out.print(f"\n{part}")
+            for name, value in report[part].items():
+                out.print(f"  {name:<44} {value}", markup=False)
+    if not ready:
+        raise typer.Exit(Exit.NOT_READY)
+
+
+def _examine(gateway: Gateway) -> dict[str, Any]:
+    settings = gateway.settings
+    checks = [{**asdict(check), "ok": check.ok} for check in gateway.readiness()]
+    broken = {check["part"] for check in checks if not check["ok"]}
+    report: dict[str, Any] = {
+        "checks": checks,
+        "settings": {
+            "environment": settings.environment,
+            "data_dir": str(settings.data_dir.resolve()),
+            "database": "sqlite" if settings.database.startswith("sqlite") else "postgresql",
+            "default_model": settings.model,
+            "algorithm": settings.watermark.algorithm,
+            "organisation": settings.provenance.organisation,
+        },
+        "weights": gateway.weights() if not broken & {"prompts", "frames", "models"} else {},
+        "signing": {},
+    }
+    if "policy" not in broken:
+        report["settings"]["policy"] = f"{gateway.policy.version} {gateway.policy.hash}"
+    if "signing" not in broken:
+        report["signing"] = {
+            "certificate": settings.provenance.pki,
+            "days_left": round(gateway.pki.days_left(gateway.clock())),
+            "time_stamps": settings.provenance.tsa_url or "local authority (development)",
+        }
+    return report

@@ -28,6 +28,7 @@ CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "matroska"}
 CODECS = {"h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "mpeg4"}
 DEFAULT_FPS = 25.0
 MAX_FPS = 1000.0
+MAX_FRAME_SECONDS = 1.0  # one picture is not claimed to stand for more than this
 
 
 class Refused(Exception):
@@ -52,7 +53,7 @@ class Look:
     looked_at: list[list[float]] = field(default_factory=list)
 
     def windows(self) -> list[float]:
-        """The starts, in seconds, and through ``span`` the length of each window."""
+        """The start of each window in seconds: one for a clip within reach, else spread."""
         if 0 < self.seconds <= self.reach or self.seconds <= 0:
             return [0.0]
         count = self.limits.windows
@@ -76,7 +77,9 @@ class Look:
         _demand_size(*self.size, self.limits)
         starts = self.windows()
         for start in starts:
-            yield from self._window(start, self.budget // len(starts), self.reach / len(starts))
+            # A clip that claims to be short is taken frame by frame, whatever its clock says.
+            length = self.reach / len(starts) if len(starts) > 1 else math.inf
+            yield from self._window(start, self.budget // len(starts), length)
 
     def _window(self, start: float, most: int, length: float) -> Iterator[tuple[float, Any]]:
         origin = (self.stream.start_time or 0) * self.stream.time_base
@@ -97,7 +100,7 @@ class Look:
             # Half a frame of tolerance: times are rounded by the container.
             if count - first >= max(1, most) or time - begun > length + 0.5 / self.fps:
                 return
-            self.looked_at[-1][1] = time + 1 / self.fps
+            self.looked_at[-1][1] = time + min(1 / self.fps, MAX_FRAME_SECONDS)
             yield time, frame
 
     def _whole_frames(self, start: float) -> Iterator[Any]:

@@ -45,6 +45,7 @@ DETAILS = {
 MAX_LINE = 4096
 CHUNK_BYTES = 64 * MIB
 MAX_SECONDS = 1e7
+MAX_FAREWELL = 5.0  # seconds between the end of the output and the end of the process
 _PIPE_BYTES = 1024 * 1024
 _SET_PIPE_SIZE = 1031  # fcntl(2) F_SETPIPE_SZ
 
@@ -86,8 +87,8 @@ class UntrustedVideo:
     ``looked_at`` tell the spans, in seconds, that were really decoded.
     """
 
-    def __init__(self, path: Path, limits: MediaLimits, *, mode: str) -> None:
-        self._child = _Child.start(path, limits, mode)
+    def __init__(self, child: Child, limits: MediaLimits) -> None:
+        self._child = child
         self._looked_at: tuple[tuple[float, float], ...] | None = None
         self._frames = 0
         self._limits = limits
@@ -155,13 +156,15 @@ class UntrustedVideo:
 
 def probe(path: Path, limits: MediaLimits | None = None) -> MediaInfo:
     """Say what a file is after decoding its first frame. Raises Unreadable."""
-    with UntrustedVideo(path, limits or MediaLimits(), mode="probe") as video:
+    limits = limits or MediaLimits()
+    with UntrustedVideo(Child.start(path, limits, "probe"), limits) as video:
         return video.info
 
 
 def decode_untrusted(path: Path, limits: MediaLimits | None = None) -> UntrustedVideo:
     """Begin to decode a file from outside. Raises Unreadable, here or while reading."""
-    return UntrustedVideo(path, limits or MediaLimits(), mode="decode")
+    limits = limits or MediaLimits()
+    return UntrustedVideo(Child.start(path, limits, "decode"), limits)
 
 
 def run_limited(
@@ -177,7 +180,7 @@ def run_limited(
     limits = limits or ProcessLimits()
     launch = ["-m", "gateway.media.limited", limits.to_json(), *argv]
     with _source(stdin) as source:
-        child = _Child(_spawn(launch, source), limits.wall_seconds)
+        child = Child(_spawn(launch, source), limits.wall_seconds)
     try:
         output = child.rest(limits.output_bytes)
         code = child.wait()
@@ -188,7 +191,7 @@ def run_limited(
     return CompletedOutput(stdout=output, returncode=code)
 
 
-class _Child:
+class Child:
     """A confined process and the patience that is left for it.
 
     Only time spent waiting for the child counts: a slow consumer is not the child's fault.
@@ -214,7 +217,9 @@ class _Child:
     def line(self) -> dict[str, Any]:
         """One JSON line. Raises Unreadable for a fault, a lie or an early end."""
         while (end := self._ahead.find(b"\n")) < 0:
-            if len(self._ahead) > MAX_LINE or not self._more():
+            if len(self._ahead) > MAX_LINE:
+                raise Unreadable("broken")
+            if not self._more():
                 raise self._ended()
         text = bytes(self._ahead[:end])
         del self._ahead[: end + 1]
@@ -250,7 +255,7 @@ class _Child:
     def wait(self) -> int:
         """The exit code, negative for a signal."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._process.wait(max(0.1, self._patience))
+            return self._process.wait(min(MAX_FAREWELL, max(0.1, self._patience)))
         raise Unreadable("timeout")
 
     def kill(self) -> None:

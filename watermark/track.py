@@ -1,0 +1,108 @@
+"""Camera motion between frames: a similarity, or an honest "still"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Affine = NDArray[np.float64]
+"""float64[2, 3]: x' = A[:, :2] @ x + A[:, 2]."""
+
+CORNERS: Final = 160
+MIN_CORNERS: Final = 24
+STILL_PIXELS: Final = 0.12
+CUT_GREY_LEVELS: Final = 26.0
+_TRACK_SHORT: Final = 180
+
+
+def identity() -> Affine:
+    """The map that moves nothing."""
+    return np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+
+
+def compose(second: Affine, first: Affine) -> Affine:
+    """The map that applies `first`, then `second`."""
+    matrix = second[:, :2] @ first[:, :2]
+    return np.column_stack([matrix, second[:, :2] @ first[:, 2] + second[:, 2]])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motion:
+    """From the previous frame to this one, in pixels of the frame given to `step`."""
+
+    matrix: Affine
+    still: bool
+    cut: bool
+
+
+class CameraTracker:
+    """Follows the camera from frame to frame.
+
+    Answers "still" unless many corners, spread over the frame, agree on one similarity: an
+    object that moves over a smooth background must not carry the mark along.
+    """
+
+    def __init__(self) -> None:
+        self._previous: NDArray[np.uint8] | None = None
+
+    def reset(self) -> None:
+        """Forgets the previous frame: the next answer is "still"."""
+        self._previous = None
+
+    def step(self, luma: NDArray[np.uint8]) -> Motion:
+        """Takes the next frame's luma, uint8[H, W], and tells how the camera moved."""
+        ratio = _TRACK_SHORT / min(luma.shape)
+        small = luma
+        if ratio < 1:
+            size = (max(1, round(luma.shape[1] * ratio)), max(1, round(luma.shape[0] * ratio)))
+            small = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA))
+        previous, self._previous = self._previous, small
+        if previous is None or previous.shape != small.shape:
+            return Motion(matrix=identity(), still=True, cut=previous is not None)
+        if float(np.mean(cv2.absdiff(previous, small))) > CUT_GREY_LEVELS:
+            return Motion(matrix=identity(), still=True, cut=True)
+        matrix = _similarity(previous, small)
+        if matrix is None:
+            return Motion(matrix=identity(), still=True, cut=False)
+        matrix[:, 2] /= min(ratio, 1.0)
+        return Motion(matrix=matrix, still=False, cut=False)
+
+
+def _similarity(previous: NDArray[np.uint8], current: NDArray[np.uint8]) -> Affine | None:
+    height, width = current.shape
+    if min(height, width) < 64:
+        return None
+    corners = cv2.goodFeaturesToTrack(previous, CORNERS, 0.02, 8)
+    if corners is None or len(corners) < MIN_CORNERS:
+        return None
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(
+        previous, current, corners, None, winSize=(15, 15), maxLevel=2
+    )
+    good = found.ravel() == 1
+    before, after = corners.reshape(-1, 2)[good], moved.reshape(-1, 2)[good]
+    if len(before) < MIN_CORNERS:
+        return None
+    step = np.linalg.norm(after - before, axis=1)
+    if np.mean(step < 2 * STILL_PIXELS) > 0.35:
+        return None  # a good part of the picture stands still: the camera does
+    cv2.setRNGSeed(1)
+    matrix, inliers = cv2.estimateAffinePartial2D(
+        before, after, method=cv2.RANSAC, ransacReprojThreshold=0.6, maxIters=300
+    )
+    if matrix is None or not np.all(np.isfinite(matrix)):
+        return None
+    agreed = inliers.ravel() == 1
+    spread = np.ptp(before[agreed], axis=0) if agreed.any() else np.zeros(2)
+    if agreed.sum() < max(MIN_CORNERS, 0.55 * len(before)):
+        return None
+    if spread[0] < 0.5 * width or spread[1] < 0.4 * height:
+        return None
+    edges = np.array([[0, 0], [width, 0], [0, height], [width, height]], dtype=np.float64)
+    shift = edges @ matrix[:, :2].T + matrix[:, 2] - edges
+    if np.max(np.linalg.norm(shift, axis=1)) < STILL_PIXELS:
+        return None
+    return np.asarray(matrix, dtype=np.float64)

@@ -49,19 +49,18 @@ def new_key(*, curve: ec.EllipticCurve) -> ec.EllipticCurvePrivateKey:
 
 def name(organisation: str, role: str) -> x509.Name:
     """Give ``C, O, CN``; the common name says what the certificate is for."""
-    common = f"{organisation[: MAX_NAME_CHARS - len(role) - 1]} {role}"
-    try:
-        return x509.Name(
-            [
-                x509.NameAttribute(NameOID.COUNTRY_NAME, COUNTRY),
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
-                x509.NameAttribute(NameOID.COMMON_NAME, common),
-            ]
-        )
-    except ValueError as fault:
+    if not 1 <= len(organisation.strip()) <= len(organisation) <= MAX_NAME_CHARS:
         raise ConfigurationFault(
             "provenance.organisation must have 1 to 64 characters to stand in a certificate."
-        ) from fault
+        )
+    common = f"{organisation[: MAX_NAME_CHARS - len(role) - 1]} {role}"
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, COUNTRY),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
+            x509.NameAttribute(NameOID.COMMON_NAME, common),
+        ]
+    )
 
 
 def _certificate(

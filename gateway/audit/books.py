@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from gateway.audit.check import Check
 from gateway.audit.checkpoint import Verifier
 from gateway.audit.entry import Entry, EntryFault, EventKind, Personal, read
-from gateway.audit.report import CheckReport, FaultKind, KeptEntry
+from gateway.audit.report import CheckReport, FaultKind, KeptEntry, KeptFault
 from gateway.db import Database
 from gateway.tables import (
     AuditCheckpoint,
@@ -46,7 +46,9 @@ class Books:
     def notes(self) -> Iterator[tuple[int, str]]:
         """Every checkpoint, smallest first."""
         query = sa.select(AuditCheckpoint.size, AuditCheckpoint.note)
-        yield from self._rows(query.order_by(AuditCheckpoint.size))
+        for size, note in self._rows(query.order_by(AuditCheckpoint.size)):
+            _require(f"checkpoint {size}", (size, int), (note, str))
+            yield size, note
 
     def entries(self) -> Iterator[KeptEntry]:
         """Every leaf, in order of index."""
@@ -57,6 +59,7 @@ class Books:
             AuditEntryRow.subject,
         ).order_by(AuditEntryRow.index)
         for index, leaf, event_id, subject in self._rows(query):
+            _require(f"entry {index}", (index, int), (leaf, bytes))
             columns = {"id": event_id, "subject": subject}
             yield KeptEntry(index=index, leaf=leaf, columns=columns)
 
@@ -65,14 +68,23 @@ class Books:
         query = sa.select(AuditTile.hashes).where(
             AuditTile.level == level, AuditTile.index == index
         )
-        return self._session.scalar(query) or b""
+        stored: object = self._session.scalar(query)
+        return stored if isinstance(stored, bytes) else b""
 
     def tiles(self) -> Iterator[tuple[int, int]]:
         """The place of every stored tile."""
-        yield from self._rows(sa.select(AuditTile.level, AuditTile.index))
+        for level, index in self._rows(sa.select(AuditTile.level, AuditTile.index)):
+            _require(f"tile {level}/{index}", (level, int), (index, int))
+            yield level, index
 
     def _rows(self, query: sa.Executable) -> Iterator[Any]:
         return iter(self._session.execute(query, execution_options={"yield_per": FETCH}))
+
+
+def _require(where: str, *values: tuple[object, type]) -> None:
+    """SQLite lets text stand where bytes should; whoever edits the file may put it there."""
+    if not all(isinstance(value, expected) for value, expected in values):
+        raise KeptFault(FaultKind.MALFORMED, where, "a value is of another type")
 
 
 @dataclass

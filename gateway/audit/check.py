@@ -188,9 +188,13 @@ class Check:
             if hashes:
                 self._compare_tile(level, bytes(hashes))
         counts = [full + bool(rest) for full, rest in zip(self._full, self._open, strict=True)]
-        for level, index in self._kept.tiles():
-            if not (0 <= level < len(counts) and 0 <= index < counts[level]):
-                self.fault(FaultKind.STRAY, f"tile {level}/{index}", "no entries belong to it")
+        try:
+            for level, index in self._kept.tiles():
+                if not (0 <= level < len(counts) and 0 <= index < counts[level]):
+                    place = f"tile {level}/{index}"
+                    self.fault(FaultKind.STRAY, place, "no entries belong to it")
+        except KeptFault as stop:
+            self._faults.append(stop.fault)
         # 6
         if self._kept.size() != self._frontier.size:
             self.fault(

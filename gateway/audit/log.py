@@ -323,7 +323,8 @@ class SqlAuditLog:
                 )
                 if receipt.verify(self._signer.verifier).id == event_id:
                     return receipt
-            except ValueError as fault:
+            except (ValueError, TypeError) as fault:
+                # TypeError: SQLite lets text stand where bytes should.
                 raise ConfigurationFault("The log does not match its checkpoint.") from fault
         raise ConfigurationFault("The log holds the entry under another name.")
 

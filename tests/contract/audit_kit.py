@@ -1,0 +1,138 @@
+"""What the audit tests share: a migrated database, a log on it, and events to record."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from gateway.audit.checkpoint import CheckpointKey
+from gateway.audit.entry import Event, EventKind
+from gateway.audit.log import SqlAuditLog
+from gateway.db import Database
+from gateway.schema import migrate
+from gateway.tables import Tenant, Video
+
+NOON = dt.datetime(2026, 11, 22, 12, 0, tzinfo=dt.UTC)
+
+
+def url_of(folder: Path) -> str:
+    return f"sqlite:///{folder / 'log.db'}"
+
+
+def noon() -> dt.datetime:
+    return NOON
+
+
+@dataclass
+class Room:
+    """A gateway's log in a folder of its own."""
+
+    folder: Path
+    database: Database
+    key: CheckpointKey
+    log: SqlAuditLog
+
+    def record(self, *events: Event) -> None:
+        with self.database.write() as session:
+            for event in events:
+                self.log.record(session, event)
+
+    def fill(self, count: int, *, batch: int = 10_000, **changes: Any) -> list[str]:
+        """Record and sequence ``count`` events; return their ids."""
+        events = [event(number, **changes) for number in range(count)]
+        for start in range(0, count, batch):
+            self.record(*events[start : start + batch])
+            while self.log.sequence():
+                pass
+        return [each.id for each in events]
+
+    def execute(self, statement: str, *values: object) -> None:
+        """What somebody with the file in hands can do: no triggers, no rules."""
+        raw = self.database.engine.raw_connection()
+        try:
+            cursor = raw.cursor()
+            for (name,) in cursor.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+            ).fetchall():
+                cursor.execute(f"DROP TRIGGER {name}")
+            cursor.execute("PRAGMA ignore_check_constraints = ON")
+            cursor.execute(statement, values)
+            cursor.execute("PRAGMA ignore_check_constraints = OFF")
+            raw.commit()
+        finally:
+            raw.close()
+
+
+def open_room(folder: Path, clock: Callable[[], dt.datetime] = noon) -> Room:
+    """Migrate the database of the folder and open the log on it."""
+    migrate(url_of(folder))
+    database = Database(url_of(folder))
+    key = CheckpointKey.load_or_create(folder / "keys")
+    return Room(
+        folder=folder, database=database, key=key, log=SqlAuditLog(database, key, clock)
+    )
+
+
+def event(number: int = 0, **changes: Any) -> Event:
+    subject = str(changes.pop("subject", f"video_{number}"))
+    kind = str(changes.pop("kind", EventKind.VIDEO_MARKED))
+    plain: dict[str, Any] = {
+        "id": f"{subject}:mark:{kind}",
+        "kind": kind,
+        "subject": subject,
+        "tenant": "tnt_1",
+        "facts": {"clip_id": f"{number:016x}"},
+    }
+    return Event(**{**plain, **changes})
+
+
+def video_row(session: Session, number: int, **changes: Any) -> Video:
+    """Add a video that was accepted (and its tenant)."""
+    if session.get(Tenant, "tnt_1") is None:
+        session.add(Tenant(id="tnt_1", name="Example", created_at=NOON))
+        session.flush()
+    plain: dict[str, Any] = {
+        "id": f"video_{number}",
+        "tenant_id": "tnt_1",
+        "clip_id": f"{number:016x}",
+        "fingerprint": "0" * 64,
+        "prompt": "a paper boat on a pond",
+        "model": "embedded",
+        "seconds": 4,
+        "width": 64,
+        "height": 64,
+        "seed": 0,
+        "state": "in_progress",
+        "stage": "publish",
+        "cancel_requested": False,
+        "created_at": NOON,
+    }
+    row = Video(**{**plain, **changes})
+    session.add(row)
+    return row
+
+
+def release(room: Room, number: int) -> None:
+    """Publish and release a video the way the pipeline does."""
+    sha256 = f"{number:064x}"
+    facts = {"clip_id": f"{number:016x}", "sha256": sha256}
+    published = event(number, kind=EventKind.VIDEO_PUBLISHED, facts=facts)
+    with room.database.write() as session:
+        video_row(session, number)
+        room.log.record(session, published)
+    room.log.sequence()
+    index = room.log.covered(published.id)
+    assert index is not None
+    with room.database.write() as session:
+        row = session.get(Video, f"video_{number}")
+        assert row is not None
+        row.sha256, row.size_bytes = sha256, 1_000
+        row.watermark_ok = row.credentials_ok = True
+        row.audit_index, row.state = index, "released"
+        room.log.record(session, event(number, kind=EventKind.VIDEO_RELEASED, facts=facts))
+    room.log.sequence()

@@ -1,0 +1,212 @@
+"""The checkpoint: one spelling, one key, and a file that only its owner can read."""
+
+from __future__ import annotations
+
+import base64
+import multiprocessing
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.audit.checkpoint import (
+    KEY_FILE,
+    Checkpoint,
+    CheckpointFault,
+    CheckpointKey,
+    Verifier,
+)
+from gateway.errors import ConfigurationFault
+
+ROOT = bytes(range(32))
+KEY = CheckpointKey.create()
+NOTE = KEY.sign(1042, ROOT)
+# golang.org/x/mod/sumdb/note, note_test.go.
+GO_VERIFIER = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+
+
+def test_a_note_says_origin_size_and_root() -> None:
+    assert KEY.verifier.open(NOTE) == Checkpoint(
+        origin=KEY.verifier.name, size=1042, root=ROOT, note=NOTE
+    )
+    lines = NOTE.split("\n")
+    assert lines[0].startswith("cinegate.example/log/")
+    assert lines[1:4] == ["1042", base64.b64encode(ROOT).decode(), ""]
+    assert lines[4].startswith(f"\N{EM DASH} {lines[0]} ")
+
+
+def test_the_same_head_always_gives_the_same_note() -> None:
+    assert KEY.sign(1042, ROOT) == NOTE
+
+
+def test_a_verifier_key_of_another_implementation_is_read() -> None:
+    verifier = Verifier.parse(GO_VERIFIER)
+    assert verifier.name == "PeterNeumann"
+    assert verifier.text == GO_VERIFIER
+
+
+def test_a_verifier_key_comes_back_from_its_text() -> None:
+    assert Verifier.parse(f"{KEY.verifier.text}\n") == KEY.verifier
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "name",
+        "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+        "PeterNeuman+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+        "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10T",
+        "PeterNeumann+c74f20a3+AhpC2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+    ],
+)
+def test_a_damaged_verifier_key_is_refused(text: str) -> None:
+    with pytest.raises(CheckpointFault):
+        Verifier.parse(text)
+
+
+def test_no_byte_of_a_note_can_change() -> None:
+    written = NOTE.encode()
+    for at in range(len(written)):
+        for turned in {written[at] ^ 1, written[at] ^ 0x20, 0x0A, 0x20, 0x41} - {written[at]}:
+            changed = written[:at] + bytes([turned]) + written[at + 1 :]
+            with pytest.raises(ValueError):
+                KEY.verifier.open(changed.decode())
+
+
+@settings(max_examples=200)
+@given(at=st.integers(min_value=0), turned=st.integers(min_value=0, max_value=255))
+def test_no_byte_of_a_note_can_become_any_other(at: int, turned: int) -> None:
+    written = bytearray(NOTE.encode())
+    at %= len(written)
+    if written[at] != turned:
+        written[at] = turned
+        with pytest.raises(ValueError):
+            KEY.verifier.open(written.decode())
+
+
+@settings(max_examples=200)
+@given(junk=st.text(max_size=300))
+def test_junk_is_refused_in_one_way(junk: str) -> None:
+    with pytest.raises(CheckpointFault):
+        KEY.verifier.open(junk)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda note: note + "\n",
+        lambda note: "\n" + note,
+        lambda note: note[:-1],
+        lambda note: note.replace("\n1042\n", "\n01042\n"),
+        lambda note: note.replace("\n1042\n", "\n+1042\n"),
+        lambda note: note.replace("\n1042\n", "\n١٠٤٢\n"),
+        lambda note: note.replace("\n1042\n", "\n99999999999999999999\n"),
+        lambda note: note.replace("\n\n", "\nextension\n\n"),
+        lambda note: note.replace("\n\n", "\n\n\n"),
+        lambda note: note.replace("\n", "\r\n"),
+        lambda note: note.split("\N{EM DASH}")[0],
+        lambda note: note + "x" * 20_000,
+    ],
+)
+def test_a_note_has_no_other_spelling(change: object) -> None:
+    assert callable(change)
+    with pytest.raises(CheckpointFault):
+        KEY.verifier.open(change(NOTE))
+
+
+def test_a_note_of_another_key_is_refused_even_under_the_same_name() -> None:
+    other = CheckpointKey.create()
+    with pytest.raises(CheckpointFault):
+        other.verifier.open(NOTE)
+    namesake = Verifier(name=KEY.verifier.name, public=other.verifier.public)
+    with pytest.raises(CheckpointFault):
+        namesake.open(NOTE)
+
+
+def test_a_witness_may_sign_an_anchor_but_not_our_own_note() -> None:
+    witnessed = f"{NOTE}\N{EM DASH} witness.example {base64.b64encode(bytes(76)).decode()}\n"
+    with pytest.raises(CheckpointFault):
+        KEY.verifier.open(witnessed)
+    assert KEY.verifier.open(witnessed, alone=False).size == 1042
+
+
+@pytest.mark.parametrize(("size", "root"), [(-1, ROOT), (2**63, ROOT), (1, b"short")])
+def test_what_is_not_a_head_is_not_signed(size: int, root: bytes) -> None:
+    with pytest.raises(CheckpointFault):
+        KEY.sign(size, root)
+
+
+def test_the_key_is_made_once_and_read_by_its_owner_only(tmp_path: Path) -> None:
+    first = CheckpointKey.load_or_create(tmp_path / "keys")
+    second = CheckpointKey.load_or_create(tmp_path / "keys")
+    assert first.verifier == second.verifier
+    assert second.verifier.open(first.sign(3, ROOT)).size == 3
+    path = tmp_path / "keys" / KEY_FILE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert [found.name for found in path.parent.iterdir()] == [KEY_FILE]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o601])
+def test_a_key_that_others_can_reach_is_refused(tmp_path: Path, mode: int) -> None:
+    CheckpointKey.load_or_create(tmp_path)
+    (tmp_path / KEY_FILE).chmod(mode)
+    with pytest.raises(ConfigurationFault, match="0600"):
+        CheckpointKey.load_or_create(tmp_path)
+
+
+def test_a_link_is_not_a_key(tmp_path: Path) -> None:
+    CheckpointKey.load_or_create(tmp_path / "real")
+    (tmp_path / KEY_FILE).symlink_to(tmp_path / "real" / KEY_FILE)
+    with pytest.raises(ConfigurationFault):
+        CheckpointKey.load_or_create(tmp_path)
+
+
+def test_no_byte_of_the_key_file_can_change(tmp_path: Path) -> None:
+    key = CheckpointKey.load_or_create(tmp_path)
+    path = tmp_path / KEY_FILE
+    written = path.read_bytes()
+    for at in range(len(written) - 1):
+        path.write_bytes(written[:at] + bytes([written[at] ^ 1]) + written[at + 1 :])
+        with pytest.raises(ConfigurationFault):
+            CheckpointKey.load_or_create(tmp_path)
+    path.write_bytes(written)
+    assert CheckpointKey.load_or_create(tmp_path).verifier == key.verifier
+
+
+@pytest.mark.parametrize("written", [b"", b"\xff" * 40, b"x" * 5_000])
+def test_a_file_that_is_not_a_key_is_refused(tmp_path: Path, written: bytes) -> None:
+    (tmp_path / KEY_FILE).write_bytes(written)
+    (tmp_path / KEY_FILE).chmod(0o600)
+    with pytest.raises(ConfigurationFault):
+        CheckpointKey.load_or_create(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_a_configuration_fault(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("a file stands here")
+    with pytest.raises(ConfigurationFault):
+        CheckpointKey.load_or_create(tmp_path / "keys")
+
+
+def test_the_error_does_not_show_the_key_or_the_path(tmp_path: Path) -> None:
+    CheckpointKey.load_or_create(tmp_path)
+    secret = (tmp_path / KEY_FILE).read_text()
+    (tmp_path / KEY_FILE).chmod(0o644)
+    with pytest.raises(ConfigurationFault) as refusal:
+        CheckpointKey.load_or_create(tmp_path)
+    assert os.fspath(tmp_path) not in refusal.value.message
+    assert secret.rpartition("+")[2].strip() not in refusal.value.message
+
+
+def _made(folder: str) -> str:
+    return CheckpointKey.load_or_create(Path(folder)).verifier.text
+
+
+def test_processes_that_start_together_get_one_key(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        keys = pool.map(_made, [str(tmp_path / "keys")] * 9, chunksize=1)
+    assert len(set(keys)) == 1

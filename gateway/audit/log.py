@@ -5,16 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from gateway.audit import merkle
+from gateway.audit import merkle, rows
 from gateway.audit.checkpoint import Checkpoint, CheckpointFault, CheckpointSigner
 from gateway.audit.entry import Entry, Event, EventKind, leaf, personal_half, read
 from gateway.audit.receipt import Receipt
+from gateway.audit.rows import SqlTiles
 from gateway.db import Database
 from gateway.errors import ConfigurationFault, Conflict, NotFound
 from gateway.tables import (
@@ -23,11 +23,9 @@ from gateway.tables import (
     AuditHead,
     AuditOutbox,
     AuditPersonal,
-    AuditTile,
 )
 
 BATCH = 1_000
-HEAD = 1
 MAX_LISTED = 1_000
 
 Clock = Callable[[], dt.datetime]
@@ -64,28 +62,6 @@ class AuditLog(Protocol):
         """A receipt that stands without the gateway."""
 
 
-class SqlTiles:
-    """Tiles read in one session, each at most once."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._known: dict[tuple[int, int], bytes] = {}
-
-    def tile(self, level: int, index: int) -> bytes:
-        """The stored hashes, or no bytes."""
-        place = (level, index)
-        if place not in self._known:
-            self._known[place] = (
-                self._session.scalar(
-                    sa.select(AuditTile.hashes).where(
-                        AuditTile.level == level, AuditTile.index == index
-                    )
-                )
-                or b""
-            )
-        return self._known[place]
-
-
 class SqlAuditLog:
     """The log on SQLite or PostgreSQL.
 
@@ -110,28 +86,18 @@ class SqlAuditLog:
         half = personal_half(event)
         commitment = None if half is None else half.commitment
         written = leaf(event, self._clock(), commitment=commitment)
-        added = _add(session, AuditOutbox, event_id=event.id, leaf=written)
+        added = rows.add_waiting(session, event.id, written)
         # Asked after the insert: on PostgreSQL it may have waited for a sequencer that was
         # just moving the earlier event into the log.
-        earlier = session.scalar(
-            sa.select(AuditEntryRow.leaf).where(AuditEntryRow.event_id == event.id)
-        )
+        earlier = rows.logged_leaf(session, event.id)
         if earlier is None and added:
             if half is not None:
-                _add(
-                    session,
-                    AuditPersonal,
-                    event_id=event.id,
-                    record_key=half.record_key,
-                    record=half.record,
-                )
+                rows.add_personal(session, event.id, half.record_key, half.record)
             return
-        outbox = AuditOutbox.event_id == event.id
-        if earlier is not None:
-            if added:
-                session.execute(sa.delete(AuditOutbox).where(outbox))
-        else:
-            earlier = session.scalar(sa.select(AuditOutbox.leaf).where(outbox))
+        if earlier is None:
+            earlier = rows.waiting_leaf(session, event.id)
+        elif added:
+            session.execute(sa.delete(AuditOutbox).where(AuditOutbox.event_id == event.id))
         kept = session.scalar(
             sa.select(AuditPersonal.record).where(AuditPersonal.event_id == event.id)
         )
@@ -233,8 +199,8 @@ class SqlAuditLog:
             query = query.where(AuditEntryRow.index < before)
         query = query.order_by(AuditEntryRow.index.desc()).limit(min(limit, MAX_LISTED))
         with self._database.read() as session:
-            rows = session.execute(query).all()
-        return tuple(AuditEntry(index=i, leaf=text, entry=read(text)) for i, text in rows)
+            found = session.execute(query).all()
+        return tuple(AuditEntry(index=i, leaf=text, entry=read(text)) for i, text in found)
 
     def _has_waiting(self) -> bool:
         with self._database.read() as session:
@@ -242,13 +208,13 @@ class SqlAuditLog:
 
     def _append(self) -> int:
         with self._database.write() as session:
-            size = _locked_size(session)
-            rows = session.execute(
+            size = rows.locked_size(session)
+            waiting = session.execute(
                 sa.select(AuditOutbox.id, AuditOutbox.event_id, AuditOutbox.leaf)
                 .order_by(AuditOutbox.id)
                 .limit(BATCH)
             ).all()
-            if not rows:
+            if not waiting:
                 return 0
             new = [
                 {
@@ -257,30 +223,36 @@ class SqlAuditLog:
                     "subject": read(row.leaf).subject,
                     "leaf": row.leaf,
                 }
-                for offset, row in enumerate(rows)
+                for offset, row in enumerate(waiting)
             ]
             tiles = SqlTiles(session)
-            hashes_of = [merkle.leaf_hash(row.leaf) for row in rows]
+            hashes_of = [merkle.leaf_hash(row.leaf) for row in waiting]
             try:
                 grown = merkle.grown_tiles(tiles, size, hashes_of)
             except merkle.TreeFault as fault:
                 raise ConfigurationFault("The log's tree is damaged.") from fault
             session.execute(sa.insert(AuditEntryRow), new)
             for (level, index), hashes in grown.items():
-                _put_tile(session, level, index, hashes, is_new=not tiles.tile(level, index))
+                rows.put_tile(
+                    session, level, index, hashes, is_new=not tiles.tile(level, index)
+                )
             session.execute(
-                sa.update(AuditHead).where(AuditHead.id == HEAD).values(size=size + len(new))
+                sa.update(AuditHead)
+                .where(AuditHead.id == rows.HEAD)
+                .values(size=size + len(new))
             )
             # Exactly the rows that were read, never "all up to": on PostgreSQL a row with a
             # smaller id may be committed later.
             session.execute(
-                sa.delete(AuditOutbox).where(AuditOutbox.id.in_([row.id for row in rows]))
+                sa.delete(AuditOutbox).where(AuditOutbox.id.in_([row.id for row in waiting]))
             )
             return len(new)
 
     def _publish(self) -> None:
         with self._database.read() as session:
-            size = session.scalar(sa.select(AuditHead.size).where(AuditHead.id == HEAD)) or 0
+            size = (
+                session.scalar(sa.select(AuditHead.size).where(AuditHead.id == rows.HEAD)) or 0
+            )
             published = session.scalar(sa.select(sa.func.max(AuditCheckpoint.size))) or 0
             if size <= published:
                 return
@@ -296,7 +268,7 @@ class SqlAuditLog:
         if (signed.size, signed.root) != (size, root):
             raise ConfigurationFault("The log's signer signed something else.")
         with self._database.write() as session:
-            _locked_size(session)
+            rows.locked_size(session)
             published = session.scalar(sa.select(sa.func.max(AuditCheckpoint.size))) or 0
             if size > published:
                 session.execute(sa.insert(AuditCheckpoint).values(size=size, note=note))
@@ -355,34 +327,3 @@ class SqlAuditLog:
             return merkle.root(tiles, size)
         except merkle.TreeFault as fault:
             raise ConfigurationFault("The log's tree is damaged.") from fault
-
-
-def _add(session: Session, table: Any, *, key: str = "event_id", **values: object) -> bool:
-    """Insert unless the key is there already; say whether it was added."""
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    statement: Any = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
-    statement = statement.values(**values).on_conflict_do_nothing(index_elements=[key])
-    return session.scalar(statement.returning(getattr(table, key))) is not None
-
-
-def _locked_size(session: Session) -> int:
-    """The size of the tree, locked until the transaction ends."""
-    query = sa.select(AuditHead.size).where(AuditHead.id == HEAD).with_for_update()
-    size = session.scalar(query)
-    if size is None:
-        _add(session, AuditHead, key="id", id=HEAD, size=0)
-        size = session.scalar(query)
-    if size is not None:
-        return size
-    raise ConfigurationFault("The log has no head.")
-
-
-def _put_tile(session: Session, level: int, index: int, hashes: bytes, *, is_new: bool) -> None:
-    if is_new:
-        session.execute(sa.insert(AuditTile).values(level=level, index=index, hashes=hashes))
-        return
-    session.execute(
-        sa.update(AuditTile)
-        .where(AuditTile.level == level, AuditTile.index == index)
-        .values(hashes=hashes)
-    )

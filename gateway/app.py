@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from fastapi import FastAPI
-
-from gateway.audit.checkpoint import CheckpointKey
+from gateway.audit.checkpoint import KEY_FILE, CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.audit.sequencer import Sequencer
 from gateway.auth import KeyRing
@@ -22,6 +19,8 @@ from gateway.errors import ConfigurationFault, Error, StageUnavailable
 from gateway.jobs import JobQueue, Worker, migrate_engine
 from gateway.keystore import random_secret, watermark_secrets
 from gateway.media.codec import Mp4Codec
+from gateway.media.limits import MediaLimits, ProcessLimits
+from gateway.media.sandbox import UntrustedVideo, decode_untrusted
 from gateway.pipeline import Pipeline
 from gateway.provenance.keyfiles import secret_folder
 from gateway.provenance.pki import DevelopmentPki
@@ -48,6 +47,14 @@ from watermark.spread import SpreadWatermarker
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "generator" / "weights" / "embedded"
 PEPPER_BYTES = 32
+# For an operator's own file at the command line: all of it, however long.
+WHOLE = MediaLimits(
+    look_seconds=6 * 3600.0,
+    windows=1,
+    max_frames=1_000_000,
+    max_total_pixels=2**50,
+    process=ProcessLimits(cpu_seconds=6 * 3600, wall_seconds=6 * 3600.0),
+)
 
 
 def utc_now() -> datetime:
@@ -91,6 +98,12 @@ class Gateway:
     def checkpoint_key(self) -> CheckpointKey:
         """The key that signs the log's heads."""
         return CheckpointKey.load_or_create(self.settings.keys_dir)
+
+    def existing_checkpoint_key(self) -> CheckpointKey:
+        """The log's key, which must exist: checking a log never makes a key for it."""
+        if (self.settings.keys_dir / KEY_FILE).is_file():
+            return self.checkpoint_key
+        raise ConfigurationFault("There is no audit log in this data folder.")
 
     @cached_property
     def log(self) -> SqlAuditLog:
@@ -273,12 +286,27 @@ class Gateway:
         elif current(self.settings.database) != head():
             raise ConfigurationFault("The database is of another release: run migrate.")
 
-    def migrate(self) -> None:
-        """Create or upgrade every table, ours and the engine's."""
-        migrate(self.settings.database)
-        # The engine checks its own version; WAL is set before its first connection.
-        with self.database.read():
-            migrate_engine(self.settings.database)
+    def migrate(self) -> str | None:
+        """Create or upgrade every table, ours and the engine's; return our revision."""
+        revision = migrate(self.settings.database)
+        migrate_engine(self.settings.database)
+        return revision
+
+    @contextmanager
+    def untrusted(self, path: Path, *, whole: bool = False) -> Iterator[UntrustedVideo]:
+        """A file from outside, decoded in a limited process. ``whole`` looks at all of it."""
+        with decode_untrusted(path, WHOLE if whole else None) as video:
+            yield video
+
+    def weights(self) -> dict[str, str]:
+        """Every weights file in use and its SHA-256."""
+        judges = {**self.prompts.weights(), **self.frames.weights()}
+        models = {
+            f"{name}/{entry.file}": entry.sha256
+            for name, card in self.cards.items()
+            for entry in card.weights
+        }
+        return {**judges, **models}
 
     @contextmanager
     def opened(self) -> Iterator[Gateway]:
@@ -365,41 +393,3 @@ def _check(part: str, probe: Callable[[], object]) -> Check:
     except Exception as fault:  # noqa: BLE001 - any fault of a part means it is not ready
         return Check(part=part, problem=f"{type(fault).__name__}: {fault}")
     return Check(part=part)
-
-
-def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
-    """The HTTP service over an instance: API and pages, with a worker unless told not to."""
-    from gateway.api import moderations, service, verify, videos
-    from gateway.api.envelope import install_error_handlers
-    from gateway.api.guard import Guard
-    from gateway.web import pages
-
-    limits = gateway.settings.limits
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with gateway.running(worker=worker):
-            app.state.gateway = gateway
-            app.state.verifications = asyncio.Semaphore(verify.MAX_AT_ONCE)
-            yield
-
-    app = FastAPI(
-        title="Cinegate",
-        summary="A gateway that moderates, marks, signs and logs AI-made video",
-        version="1",
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-    )
-    for module in (videos, moderations, verify, service):
-        app.include_router(module.router)
-    pages.install(app)
-    install_error_handlers(app, pages=pages.error_page)
-    uploads = ("/v1/verify", "/verify")
-    app.add_middleware(
-        Guard,
-        limit=lambda path: (
-            limits.max_upload_bytes + 65_536 if path in uploads else limits.max_body_bytes
-        ),
-    )
-    return app

@@ -38,10 +38,12 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session for reading; nothing it changes is kept."""
+        """A session for reading; nothing it changes is kept.
+
+        It is closed without a commit, which undoes changes and leaves rows readable.
+        """
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
-            session.rollback()
 
     @contextmanager
     def write(self) -> Iterator[Session]:

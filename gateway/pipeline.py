@@ -276,7 +276,11 @@ class Pipeline:
             return Outcome(
                 kind=EventKind.VIDEO_PUBLISHED,
                 facts={"video": video.to_dict()},
-                logged={"sha256": video.sha256, "manifest_id": signed.manifest_id},
+                logged={
+                    "sha256": video.sha256,
+                    "size_bytes": video.size,
+                    "manifest_id": signed.manifest_id,
+                },
                 progress=95,
                 changes={
                     "sha256": video.sha256,

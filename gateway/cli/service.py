@@ -50,7 +50,7 @@ def serve(
     """Run the API, the pages and one worker in this process."""
     import uvicorn
 
-    from gateway.app import create_app
+    from gateway.server import create_app
 
     with errors_as_exits(as_json=False):
         gateway = gateway_for(context, data_dir)

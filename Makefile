@@ -1,0 +1,68 @@
+# Few verbs; each sets up what it needs. Only Python 3.11+ and make are expected.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+# One thread per process keeps small models fast on few cores.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve work test lint fix bench-watermark bench-prompts bench-frames bench-generator bench-audit train-embedded train-prompts clean
+
+help: ## Show these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Cinegate needs Python 3.11 or newer.") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(READY)
+
+setup: $(READY) ## Make the virtual environment and install everything, pinned
+
+demo: $(READY) ## Prompt → marked, signed, logged clip → verified; result in demo-out/
+	$(BIN)/cinegate demo
+
+serve: $(READY) ## Run API, pages and a worker on http://127.0.0.1:8400
+	$(BIN)/cinegate serve
+
+work: $(READY) ## Run a worker alone
+	$(BIN)/cinegate work
+
+test: $(READY) ## Run every test
+	$(BIN)/pytest
+
+lint: $(READY) ## Check format, style, types, import contracts, spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/typos
+
+fix: $(READY) ## Format and apply safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-watermark: $(READY) ## Watermark against attacks → docs/benchmarks/watermark.json
+	$(BIN)/python -m tests.bench.watermark
+
+bench-prompts: $(READY) ## Prompt gate; needs PROMPTS=<folder of the moderation data>
+	$(BIN)/python -m tests.bench.prompts --data $(PROMPTS)
+
+bench-frames: $(READY) ## Frame gate: cost and false positives
+	$(BIN)/python -m tests.bench.frames
+
+bench-generator: $(READY) ## Embedded model: does it obey, how long does it take
+	$(BIN)/python -m tests.bench.generator
+
+bench-audit: $(READY) ## Audit log: appends and proofs
+	$(BIN)/python -m tests.bench.audit
+
+train-embedded: $(READY) ## Train the embedded video model; resumes where it stopped
+	$(BIN)/python -m generator.training.train --out .cache/generator/run
+
+train-prompts: $(READY) ## Train the prompt heads; needs PROMPTS=<folder of the moderation data>
+	$(BIN)/python -m safety.training.prompts.train --data $(PROMPTS)
+
+clean: ## Remove the environment and everything that was generated
+	rm -rf $(VENV) demo-out var build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,140 @@
+"""Commands about the audit log: check it, show entries, prove one, export all."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.audit.books import check_database
+from gateway.audit.check import check_export, plain
+from gateway.audit.export import export
+from gateway.cli.common import (
+    AsJson,
+    DataDir,
+    Exit,
+    errors_as_exits,
+    gateway_for,
+    out,
+    print_json,
+)
+
+app = typer.Typer(help="Check, show and prove the audit log.", no_args_is_help=True)
+DEFAULT_SHOWN = 20
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    folder: Annotated[
+        Path | None, typer.Option(help="Check this export instead of the live log.")
+    ] = None,
+    anchor: Annotated[
+        Path | None, typer.Option(help="A checkpoint that was kept elsewhere.", exists=True)
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
+) -> None:
+    """Derive the whole log again and report every byte that does not fit.
+
+    Exit code 1 when anything does not fit. Without an anchor, a log that was cut back and
+    signed again by the holder of its key would not show.
+    """
+    with errors_as_exits(as_json=as_json):
+        gateway = gateway_for(context, data_dir)
+        kept = anchor.read_text(encoding="utf-8") if anchor else None
+        verifier = gateway.existing_checkpoint_key().verifier
+        if folder is None:
+            report = check_database(
+                gateway.database, verifier, now=gateway.clock(), anchor=kept
+            )
+        else:
+            report = check_export(folder, verifier.text, kept)
+        gateway.close()
+    if as_json:
+        print_json({"ok": report.ok, **asdict(report)})
+    else:
+        out.print(plain(report), end="", markup=False)
+    if not report.ok:
+        raise typer.Exit(Exit.FAULT)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    subject: Annotated[
+        str | None, typer.Argument(help="A video, key or request; all when not given.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = DEFAULT_SHOWN,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
+) -> None:
+    """Show entries, newest first."""
+    with errors_as_exits(as_json=as_json):
+        gateway = gateway_for(context, data_dir)
+        with gateway.opened():
+            entries = gateway.log.entries(subject=subject, limit=limit)
+    if as_json:
+        print_json([{"index": row.index, **asdict(row.entry)} for row in entries])
+        return
+    for row in entries:
+        out.print(
+            f"{row.index:>7}  {row.entry.time}  {row.entry.kind:<18} {row.entry.subject}",
+            markup=False,
+        )
+
+
+@app.command()
+def prove(
+    context: typer.Context,
+    event_id: Annotated[
+        str, typer.Argument(help="subject:step:kind, as 'show --json' has it.")
+    ],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
+) -> None:
+    """Print the receipt of an entry: the leaf, its path, and the signed checkpoint.
+
+    Anybody who has the log's public key can check it without this gateway.
+    """
+    with errors_as_exits(as_json=as_json):
+        gateway = gateway_for(context, data_dir)
+        with gateway.opened():
+            gateway.log.sequence()
+            receipt = gateway.log.inclusion(event_id)
+            entry = receipt.verify(gateway.checkpoint_key.verifier)
+            verifier = gateway.checkpoint_key.verifier.text
+    if as_json:
+        print_json(
+            {
+                "index": receipt.index,
+                "entry": asdict(entry),
+                "receipt": receipt.text,
+                "verifier_key": verifier,
+            }
+        )
+    else:
+        out.print(receipt.text, markup=False)
+
+
+@app.command("export")
+def export_log(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
+) -> None:
+    """Write the log as static files that 'python -m gateway.audit.check' can verify."""
+    with errors_as_exits(as_json=as_json):
+        gateway = gateway_for(context, data_dir)
+        with gateway.opened():
+            gateway.log.sequence()
+            verifier = gateway.checkpoint_key.verifier
+            head = export(gateway.database, verifier, folder)
+    if as_json:
+        print_json({"entries": head.size, "folder": str(folder), "key": verifier.text})
+    else:
+        out.print(f"{head.size} entries in {folder}; verifier key:", markup=False)
+        out.print(verifier.text, markup=False)

@@ -1,0 +1,52 @@
+"""The server: the HTTP service over an instance, API and pages together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from gateway.api import moderations, service, verify, videos
+from gateway.api.envelope import install_error_handlers
+from gateway.api.guard import Guard
+from gateway.app import Gateway
+from gateway.web import pages
+
+UPLOAD_PATHS = ("/v1/verify", "/verify")
+FORM_OVERHEAD_BYTES = 65_536
+
+
+def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
+    """The HTTP service over an instance: API and pages, with a worker unless told not to."""
+    limits = gateway.settings.limits
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with gateway.running(worker=worker):
+            app.state.gateway = gateway
+            app.state.verifications = asyncio.Semaphore(verify.MAX_AT_ONCE)
+            yield
+
+    app = FastAPI(
+        title="Cinegate",
+        summary="A gateway that moderates, marks, signs and logs AI-made video",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    for module in (videos, moderations, verify, service):
+        app.include_router(module.router)
+    pages.install(app)
+    install_error_handlers(app, pages=pages.error_page)
+    app.add_middleware(
+        Guard,
+        limit=lambda path: (
+            limits.max_upload_bytes + FORM_OVERHEAD_BYTES
+            if path in UPLOAD_PATHS
+            else limits.max_body_bytes
+        ),
+    )
+    return app

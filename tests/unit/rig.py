@@ -1,0 +1,109 @@
+"""A pipeline on fakes, with the real record, stores and audit log around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway.audit.log import SqlAuditLog
+from gateway.audit.sequencer import Sequencer
+from gateway.auth import Caller, KeyRing
+from gateway.clips import Clips, Wish
+from gateway.db import Database
+from gateway.jobs import produce_clip
+from gateway.pipeline import Pipeline
+from gateway.record import Order, Record
+from gateway.settings import Limits
+from gateway.store import Released, Vault
+from gateway.tables import Video
+from tests.fakes import (
+    FakeCard,
+    FakeCodec,
+    FakeFrameJudge,
+    FakeGenerator,
+    FakeMarker,
+    FakePromptJudge,
+    FakeQueue,
+    FakeSealer,
+    PlainSteps,
+    SwitchedLog,
+)
+
+
+@dataclass
+class Rig:
+    """Every part of the path, each of which a test may break."""
+
+    database: Database
+    audit: SqlAuditLog
+    clock: Any
+    folder: Path
+    prompts: FakePromptJudge = field(default_factory=FakePromptJudge)
+    generator: FakeGenerator = field(default_factory=FakeGenerator)
+    frames: FakeFrameJudge = field(default_factory=FakeFrameJudge)
+    marker: FakeMarker = field(default_factory=FakeMarker)
+    codec: FakeCodec = field(default_factory=FakeCodec)
+    sealer: FakeSealer = field(default_factory=FakeSealer)
+    queue: FakeQueue = field(default_factory=FakeQueue)
+    steps: Any = field(default_factory=PlainSteps)
+    limits: Limits = field(default_factory=lambda: Limits(dedupe_window_seconds=0))
+
+    def __post_init__(self) -> None:
+        self.record = Record(self.database, self.audit, self.clock)
+        self.log = SwitchedLog(Sequencer(self.audit))
+        self.vault = Vault(self.folder / "vault")
+        self.released = Released(self.folder / "released")
+        self.keys = KeyRing(self.database, self.audit, lambda: b"p" * 32, self.clock)
+        self.door = FakePromptJudge()
+        self.caller: Caller = self.keys.local_caller()
+
+    @property
+    def clips(self) -> Clips:
+        return Clips(
+            database=self.database,
+            audit=self.audit,
+            queue=self.queue,
+            prompts=self.door,
+            cards={"fake": FakeCard()},
+            default_model="fake",
+            released=self.released,
+            limits=self.limits,
+            clock=self.clock,
+        )
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return Pipeline(
+            record=self.record,
+            vault=self.vault,
+            released=self.released,
+            scratch=self.folder / "work",
+            prompts=self.prompts,
+            generators={"fake": self.generator},  # type: ignore[dict-item]
+            frames=self.frames,
+            marker=self.marker,
+            codec=self.codec,
+            sealer=self.sealer,
+            log=self.log,
+            steps=self.steps,
+        )
+
+    def order(self, **wish: Any) -> Order:
+        row = self.clips.submit(self.caller, Wish(**{"prompt": "a red ball", **wish}))
+        return self.record.order(row.id)
+
+    def produce(self, order: Order) -> str:
+        return produce_clip(self.pipeline, self.record, order.video_id)
+
+    def row(self, order: Order) -> Video:
+        with self.database.read() as session:
+            row = session.get(Video, order.video_id)
+        assert row is not None
+        return row
+
+    def kinds(self, order: Order) -> list[str]:
+        while self.audit.sequence():
+            pass
+        entries = self.audit.entries(subject=order.video_id, limit=100)
+        return [str(entry.entry.kind) for entry in reversed(entries)]

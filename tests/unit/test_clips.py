@@ -1,0 +1,213 @@
+"""The door and the shelf: what comes in, and that nobody sees another's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.audit.log import SqlAuditLog
+from gateway.auth import Caller
+from gateway.clips import MAX_SEED, Wish
+from gateway.db import Database
+from gateway.errors import Conflict, InvalidRequest, NotFound, PromptRefused, RateLimited
+from gateway.settings import Limits
+from gateway.tables import AuditOutbox, Tenant, VerdictRow, Video
+from safety.verdict import Action
+from tests.unit.rig import Rig
+
+
+@pytest.fixture
+def rig(database: Database, audit_log: SqlAuditLog, clock: Any, tmp_path: Path) -> Rig:
+    return Rig(database=database, audit=audit_log, clock=clock, folder=tmp_path)
+
+
+def count(rig: Rig, table: Any) -> int:
+    with rig.database.read() as session:
+        return session.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+
+def test_row_verdict_event_and_job_come_together(rig: Rig) -> None:
+    row = rig.clips.submit(rig.caller, Wish(prompt=" a red ball "))
+    assert (row.state, row.prompt, rig.queue.jobs) == ("queued", "a red ball", [row.id])
+    assert (count(rig, Video), count(rig, VerdictRow), count(rig, AuditOutbox)) == (1, 1, 1)
+
+
+def test_a_queue_that_fails_leaves_no_trace(rig: Rig) -> None:
+    def enqueue(_session: Any, _video_id: str) -> None:
+        raise RuntimeError("the engine is away")
+
+    rig.queue.enqueue = enqueue  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError):
+        rig.clips.submit(rig.caller, Wish(prompt="a red ball"))
+    assert (count(rig, Video), count(rig, VerdictRow), count(rig, AuditOutbox)) == (0, 0, 0)
+
+
+def test_a_refused_prompt_is_recorded_and_not_enqueued(rig: Rig) -> None:
+    rig.door.action = Action.BLOCK
+    with pytest.raises(PromptRefused) as refused:
+        rig.clips.submit(rig.caller, Wish(prompt="something bad"))
+    assert refused.value.extra["rules"] == ["T-1"]
+    assert refused.value.extra["stage"] == "prompt"
+    assert "bad" not in str(refused.value.envelope())
+    assert (count(rig, Video), count(rig, VerdictRow), count(rig, AuditOutbox)) == (0, 1, 1)
+    assert rig.queue.jobs == []
+
+
+@pytest.mark.parametrize("action", [Action.REVIEW])
+def test_a_doubtful_prompt_is_held_and_not_enqueued(rig: Rig, action: Action) -> None:
+    rig.door.action = action
+    row = rig.clips.submit(rig.caller, Wish(prompt="something odd"))
+    assert (row.state, rig.queue.jobs) == ("held", [])
+
+
+def test_a_door_that_crashes_lets_nobody_in(rig: Rig) -> None:
+    rig.door.fault = RuntimeError("no model")
+    with pytest.raises(RuntimeError):
+        rig.clips.submit(rig.caller, Wish(prompt="a red ball"))
+    assert count(rig, Video) == 0
+
+
+@pytest.mark.parametrize(
+    ("wish", "param"),
+    [
+        (Wish(prompt=""), "prompt"),
+        (Wish(prompt=" \n\t "), "prompt"),
+        (Wish(prompt="x" * 4_001), "prompt"),
+        (Wish(prompt="broken \ud800 text"), "prompt"),
+        (Wish(prompt="nul \0 byte"), "prompt"),
+        (Wish(prompt="a ball", model="sora"), "model"),
+        (Wish(prompt="a ball", size="1x1"), "size"),
+        (Wish(prompt="a ball", size="20000x20000"), "size"),
+        (Wish(prompt="a ball", seconds=0), "seconds"),
+        (Wish(prompt="a ball", seconds=3600), "seconds"),
+        (Wish(prompt="a ball", seed=-1), "seed"),
+        (Wish(prompt="a ball", seed=MAX_SEED + 1), "seed"),
+    ],
+)
+def test_bad_input_names_the_field_and_keeps_nothing(rig: Rig, wish: Wish, param: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        rig.clips.submit(rig.caller, wish)
+    assert refused.value.param == param
+    assert count(rig, Video) == 0
+    assert rig.door.asked == []
+
+
+def test_seed_zero_is_a_seed(rig: Rig) -> None:
+    assert rig.clips.submit(rig.caller, Wish(prompt="a ball", seed=0)).seed == 0
+
+
+def test_the_same_request_in_a_moment_is_one_job(rig: Rig) -> None:
+    rig.limits = Limits(dedupe_window_seconds=10)
+    first = rig.clips.submit(rig.caller, Wish(prompt="a ball"))
+    again = rig.clips.submit(rig.caller, Wish(prompt="a ball"))
+    other = rig.clips.submit(rig.caller, Wish(prompt="a ball", seed=3))
+    keyed = rig.clips.submit(rig.caller, Wish(prompt="a ball", idempotency_key="k"))
+    assert first.id == again.id
+    assert len({first.id, other.id, keyed.id}) == 3
+
+
+def test_a_full_queue_says_so(rig: Rig) -> None:
+    rig.limits = Limits(dedupe_window_seconds=0, max_queued_per_tenant=2)
+    for _ in range(2):
+        rig.clips.submit(rig.caller, Wish(prompt="a ball"))
+    with pytest.raises(RateLimited):
+        rig.clips.submit(rig.caller, Wish(prompt="a ball"))
+
+
+def test_nobody_sees_anothers_clip(rig: Rig) -> None:
+    mine = rig.order()
+    rig.produce(mine)
+    stranger = Caller(key_id="x", tenant_id=rig.keys.create(name="other").tenant_id)
+    for attempt in (
+        lambda: rig.clips.get(stranger, mine.video_id),
+        lambda: rig.clips.delete(stranger, mine.video_id),
+        lambda: rig.clips.content(stranger, mine.video_id, variant="video"),
+        lambda: rig.clips.page(stranger, after=mine.video_id, limit=5, ascending=False),
+    ):
+        with pytest.raises(NotFound):
+            attempt()
+    assert rig.clips.page(stranger, after=None, limit=5, ascending=False) == ((), False)
+    assert rig.row(mine).state == "released"
+
+
+def test_a_deleted_clip_is_gone_and_its_entries_stay(rig: Rig) -> None:
+    order = rig.order()
+    rig.produce(order)
+    ref = rig.clips.content(rig.caller, order.video_id, variant="video")
+    rig.clips.delete(rig.caller, order.video_id)
+    assert not rig.released.local_path(ref).exists()
+    assert rig.row(order).prompt == ""
+    with pytest.raises(NotFound):
+        rig.clips.content(rig.caller, order.video_id, variant="video")
+    with pytest.raises(NotFound):
+        rig.clips.delete(rig.caller, order.video_id)
+    assert rig.kinds(order)[-1] == "video.deleted"
+
+
+def test_nothing_can_be_fetched_before_the_release(rig: Rig) -> None:
+    order = rig.order()
+    with pytest.raises(Conflict):
+        rig.clips.content(rig.caller, order.video_id, variant="video")
+
+
+@pytest.mark.parametrize("missing", ["sha256", "watermark_ok", "credentials_ok", "audit_index"])
+def test_the_table_itself_refuses_a_release_without(rig: Rig, missing: str) -> None:
+    order = rig.order()
+    values: dict[str, Any] = {
+        "state": "released",
+        "sha256": "0" * 64,
+        "size_bytes": 1,
+        "watermark_ok": True,
+        "credentials_ok": True,
+        "audit_index": 0,
+    }
+    values[missing] = None
+    statement = sa.update(Video).where(Video.id == order.video_id).values(**values)
+    with pytest.raises(sa.exc.IntegrityError), rig.database.write() as session:
+        session.execute(statement)
+
+
+def test_pages_follow_each_other_without_gap_or_repeat(rig: Rig) -> None:
+    made = [rig.order().video_id for _ in range(7)]
+    for ascending in (True, False):
+        seen: list[str] = []
+        after, more = None, True
+        while more:
+            rows, more = rig.clips.page(rig.caller, after=after, limit=3, ascending=ascending)
+            seen += [row.id for row in rows]
+            after = seen[-1]
+        assert seen == (made if ascending else made[::-1])
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(prompt=st.text(max_size=300), size=st.text(max_size=12), seconds=st.integers())
+def test_any_text_is_taken_or_refused_by_name(
+    rig: Rig, prompt: str, size: str, seconds: int
+) -> None:
+    wish = Wish(prompt=prompt, size=size or None, seconds=seconds)
+    try:
+        row = rig.clips.submit(rig.caller, wish)
+    except InvalidRequest as refused:
+        param = refused.param
+    else:
+        param = None
+        assert row.prompt == prompt.strip()
+        rig.clips.delete(rig.caller, row.id)
+    assert param in (None, "prompt", "size", "seconds")
+
+
+def test_tenants_are_made_once(rig: Rig) -> None:
+    rig.keys.create(name="a", tenant="studio")
+    rig.keys.create(name="b", tenant="studio")
+    with rig.database.read() as session:
+        names = session.scalars(sa.select(Tenant.name)).all()
+    assert sorted(names) == ["local", "studio"]

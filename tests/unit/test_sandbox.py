@@ -128,11 +128,9 @@ def test_stopping_early_kills_the_child(tmp_path: Path) -> None:
     assert not alive(pid)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 40))
-def test_a_mutated_clip_gives_frames_or_unreadable_and_nothing_else(
-    seed: int, hits: int
-) -> None:
+def test_a_mutated_clip_gives_frames_or_unreadable_only(seed: int, hits: int) -> None:
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         path = clips.good(Path(folder), frames=12)
@@ -235,12 +233,13 @@ def test_a_confined_command_has_no_secrets_no_network_and_writes_no_file(
     ],
 )
 def test_a_command_that_exceeds_its_limits_is_ended(body: str, reason: str) -> None:
-    limits = ProcessLimits(cpu_seconds=1, wall_seconds=2.5, output_bytes=100_000)
+    patience = 2.0 if reason == "timeout" else 60.0
+    limits = ProcessLimits(cpu_seconds=1, wall_seconds=patience, output_bytes=100_000)
     begun = time.monotonic()
     with pytest.raises(Unreadable) as refusal:
         run_limited([sys.executable, "-I", "-c", body], limits=limits)
     assert refusal.value.reason == reason
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 30
 
 
 def test_a_confined_command_reads_its_standard_input_and_gives_its_exit_code(

@@ -1,0 +1,50 @@
+"""The register of our clips, found by the number in their watermark."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from gateway.db import Database
+from gateway.tables import Video
+from gateway.witnesses import RELEASED_STATES, RegisteredClip
+
+# Each candidate costs the reader chance: the bound on a false match grows with their number.
+MAX_CANDIDATES = 20_000
+
+
+class SqlRegistry:
+    """The clips in the database; a clip that was never released is known but not recorded."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, clip_id: str) -> RegisteredClip | None:
+        """The clip of this number, whatever its state."""
+        with self._database.read() as session:
+            row = session.scalars(
+                sa.select(Video).where(Video.clip_id == clip_id)
+            ).one_or_none()
+        if row is None:
+            return None
+        return RegisteredClip(
+            clip_id=row.clip_id,
+            video_id=row.id,
+            state=row.state,
+            sha256=row.sha256,
+            manifest_id=row.manifest_id,
+            released_at=row.completed_at,
+            audit_index=row.audit_index,
+        )
+
+    def candidates(self) -> Collection[str]:
+        """The numbers of the clips that were released, the newest first, up to a bound."""
+        statement = (
+            sa.select(Video.clip_id)
+            .where(Video.state.in_(sorted(RELEASED_STATES)), Video.audit_index.is_not(None))
+            .order_by(Video.audit_index.desc())
+            .limit(MAX_CANDIDATES)
+        )
+        with self._database.read() as session:
+            return tuple(session.scalars(statement))

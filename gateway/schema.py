@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
+from alembic import command
 from gateway.db import Database
 from gateway.errors import ConfigurationFault
 
@@ -36,8 +36,10 @@ def migrate(database_url: str, revision: str = "head") -> str | None:
                 connection.execute(lock)
             _run(connection, revision)
             return _revision(connection)
-    except sa.exc.OperationalError as fault:
-        raise ConfigurationFault("The database cannot be opened or written.") from fault
+    except sa.exc.DatabaseError as fault:
+        raise ConfigurationFault(
+            "The database cannot be opened, or is not one that can be migrated."
+        ) from fault
     except CommandError as fault:
         raise ConfigurationFault(
             "The database is of a release that this one does not know."
@@ -52,7 +54,7 @@ def current(database_url: str) -> str | None:
     try:
         with database.read() as session:
             return _revision(session.connection())
-    except sa.exc.OperationalError as fault:
+    except sa.exc.DatabaseError as fault:
         raise ConfigurationFault("The database cannot be opened.") from fault
     finally:
         database.dispose()

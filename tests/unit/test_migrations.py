@@ -1,0 +1,207 @@
+"""The migrations: up, down and up again, and the same schema as the mappings."""
+
+from __future__ import annotations
+
+import datetime as dt
+import multiprocessing
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from gateway import schema
+from gateway.db import Database
+from gateway.errors import ConfigurationFault
+from gateway.tables import ApiKey, Table, Tenant
+
+ROOT = Path(schema.__file__).resolve().parent.parent
+NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+
+
+def url_of(folder: Path) -> str:
+    return f"sqlite:///{folder / 'gate.db'}"
+
+
+def names(url: str, kind: str = "table") -> set[str]:
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as raw:
+        rows = raw.execute("SELECT name FROM sqlite_master WHERE type = ?", (kind,)).fetchall()
+    raw.close()
+    return {name for (name,) in rows if not name.startswith("sqlite_")}
+
+
+def test_an_empty_database_goes_up_down_and_up(tmp_path: Path) -> None:
+    url = url_of(tmp_path)
+    assert schema.current(url) is None
+    assert schema.migrate(url) == schema.head()
+    ours = set(Table.metadata.tables)
+    assert names(url) == ours | {"alembic_version"}
+    assert schema.migrate(url, "base") is None
+    assert names(url) == {"alembic_version"}
+    assert names(url, "trigger") == names(url, "index") == set()
+    assert schema.migrate(url) == schema.current(url) == schema.head()
+    assert names(url) == ours | {"alembic_version"}
+
+
+def test_a_filled_database_goes_down_and_up(tmp_path: Path) -> None:
+    url = url_of(tmp_path)
+    schema.migrate(url)
+    database = Database(url)
+    with database.write() as session:
+        session.add(Tenant(id="tnt_1", name="Example", created_at=NOW))
+        session.flush()
+        session.add(
+            ApiKey(id="00", tenant_id="tnt_1", name="k", secret_hmac=bytes(32), created_at=NOW)
+        )
+        for statement in (
+            "INSERT INTO audit_entries VALUES (0, 'a:b', 'a', x'00')",
+            "INSERT INTO audit_tiles VALUES (0, 0, zeroblob(32))",
+            "INSERT INTO audit_checkpoints VALUES (1, 'note')",
+            "UPDATE audit_head SET size = 1",
+        ):
+            session.execute(sa.text(statement))
+    database.dispose()
+    assert schema.migrate(url, "base") is None
+    assert names(url) == {"alembic_version"}
+    assert schema.migrate(url) == schema.head()
+
+
+def test_the_migrations_make_what_the_mappings_say(tmp_path: Path) -> None:
+    url = url_of(tmp_path)
+    schema.migrate(url)
+    migrated, mapped = Database(url), sa.create_engine("sqlite://")
+    Table.metadata.create_all(mapped)
+    with migrated.engine.connect() as connection, mapped.connect() as other:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Table.metadata) == []
+        for table in Table.metadata.tables:
+            # Autogenerate does not compare these.
+            for ask in ("get_check_constraints", "get_pk_constraint", "get_indexes"):
+                found = getattr(sa.inspect(connection), ask)(table)
+                wanted = getattr(sa.inspect(other), ask)(table)
+                assert flat(found) == flat(wanted), table
+    migrated.dispose()
+    mapped.dispose()
+
+
+def flat(found: object) -> list[str]:
+    """Constraints without their order and line breaks."""
+    items = found if isinstance(found, list) else [found]
+    return sorted(" ".join(str(sorted(item.items())).split()) for item in items)
+
+
+def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
+    url = url_of(tmp_path)
+    schema.migrate(url)
+    before = (tmp_path / "gate.db").read_bytes()
+    assert schema.migrate(url) == schema.head()
+    assert (tmp_path / "gate.db").read_bytes() == before
+
+
+def test_tables_of_the_job_engine_are_left_alone(tmp_path: Path) -> None:
+    url = url_of(tmp_path)
+    raw = sqlite3.connect(tmp_path / "gate.db")
+    raw.execute("CREATE TABLE workflow_status (id TEXT)")
+    raw.execute("INSERT INTO workflow_status VALUES ('a')")
+    raw.commit()
+    raw.close()
+    schema.migrate(url)
+    schema.migrate(url, "base")
+    assert names(url) == {"alembic_version", "workflow_status"}
+
+
+def test_a_migration_that_fails_leaves_the_schema_as_it_was(tmp_path: Path) -> None:
+    url = url_of(tmp_path)
+    raw = sqlite3.connect(tmp_path / "gate.db")
+    raw.execute("CREATE TABLE videos (id TEXT)")
+    raw.commit()
+    raw.close()
+    with pytest.raises(ConfigurationFault):
+        schema.migrate(url)
+    assert names(url) == {"videos"}
+
+
+def _migrate(url: str) -> str | None:
+    return schema.migrate(url)
+
+
+def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
+    url = url_of(tmp_path)
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        assert pool.map(_migrate, [url] * 4, chunksize=1) == [schema.head()] * 4
+
+
+def test_a_database_of_another_release_is_refused(tmp_path: Path) -> None:
+    url = url_of(tmp_path)
+    with pytest.raises(ConfigurationFault):
+        schema.require_current(url)
+    schema.migrate(url)
+    schema.require_current(url)
+    raw = sqlite3.connect(tmp_path / "gate.db")
+    raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    raw.commit()
+    raw.close()
+    with pytest.raises(ConfigurationFault):
+        schema.require_current(url)
+    with pytest.raises(ConfigurationFault):
+        schema.migrate(url)
+    with pytest.raises(ConfigurationFault):
+        schema.migrate(url, "base")
+
+
+def test_an_unknown_target_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationFault):
+        schema.migrate(url_of(tmp_path), "9999")
+
+
+@pytest.mark.parametrize("content", [None, b"this is not a database, but it is long enough"])
+def test_a_database_that_cannot_be_opened_is_a_configuration_fault(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    folder = tmp_path / "absent" if content is None else tmp_path
+    if content is not None:
+        (folder / "gate.db").write_bytes(content * 100)
+    for act in (schema.migrate, schema.current):
+        with pytest.raises(ConfigurationFault) as refusal:
+            act(url_of(folder))
+        assert str(tmp_path) not in refusal.value.message
+
+
+def test_there_is_one_head_and_it_is_found_beside_the_package() -> None:
+    assert schema.migrations_dir() == ROOT / "alembic"
+    assert schema.head() == "0001"
+
+
+def test_the_library_is_not_shadowed_by_our_folder() -> None:
+    assert not (ROOT / "alembic" / "__init__.py").exists()
+    code = "import alembic.command; print(alembic.__file__)"
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "site-packages" in found.stdout
+
+
+def test_released_needs_both_marks_and_an_index(tmp_path: Path) -> None:
+    url = url_of(tmp_path)
+    schema.migrate(url)
+    raw = sqlite3.connect(tmp_path / "gate.db")
+    raw.execute("INSERT INTO tenants VALUES ('t', 'T', '2026-11-22')")
+    columns = [row[1] for row in raw.execute("PRAGMA table_info(videos)")]
+    good = dict.fromkeys(columns, "1") | {
+        "id": "v", "tenant_id": "t", "state": "released", "watermark_ok": 1,
+        "credentials_ok": 1, "audit_index": 0, "sha256": "0" * 64, "size_bytes": 9,
+    }  # fmt: skip
+    insert = (
+        f"INSERT INTO videos ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    )
+    needed = ("watermark_ok", "credentials_ok", "audit_index", "sha256", "size_bytes")
+    for name in needed:
+        for value in (None, 0) if name.endswith("_ok") else (None,):
+            with pytest.raises(sqlite3.IntegrityError):
+                raw.execute(insert, [{**good, name: value}[column] for column in columns])
+    raw.execute(insert, [good[column] for column in columns])
+    raw.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +13,9 @@ from gateway.audit.log import SqlAuditLog
 from gateway.audit.sequencer import Sequencer
 from gateway.auth import KeyRing
 from gateway.clips import Clips
+from gateway.confined import ConfinedCredentials
 from gateway.db import Database
-from gateway.errors import ConfigurationFault, Error, StageUnavailable
+from gateway.errors import ConfigurationFault
 from gateway.jobs import JobQueue, Worker, migrate_engine
 from gateway.keystore import random_secret, watermark_secrets
 from gateway.media.codec import Mp4Codec
@@ -28,11 +28,13 @@ from gateway.provenance.reading import CredentialReader
 from gateway.provenance.signing import C2paSigner
 from gateway.provenance.timestamp import LocalTimestampAuthority
 from gateway.record import Record
+from gateway.registry import SqlRegistry
 from gateway.schema import current, head, migrate
 from gateway.sealer import ClipSealer
 from gateway.seams import StepRunner
 from gateway.settings import Settings
 from gateway.store import Released, Vault
+from gateway.verify import Verifier
 from generator.cards import ModelCard, read_card
 from generator.diffusion import DiffusersGenerator
 from generator.errors import WeightsMissing as ModelWeightsMissing
@@ -60,19 +62,6 @@ WHOLE = MediaLimits(
 def utc_now() -> datetime:
     """The one clock."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One part's readiness; ``problem`` is a sentence when it is not ready."""
-
-    part: str
-    problem: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether the part can say yes."""
-        return self.problem is None
 
 
 class Gateway:
@@ -139,7 +128,8 @@ class Gateway:
     @cached_property
     def prompts(self) -> PromptGate:
         """The prompt gate."""
-        return PromptGate((RuleModerator.load(), UseModerator()), self.policy)
+        moderators = (RuleModerator(), UseModerator())
+        return PromptGate(moderators=moderators, policy=self.policy)
 
     @cached_property
     def frames(self) -> FrameGate:
@@ -202,6 +192,22 @@ class Gateway:
         """Reads credentials in files of ours."""
         return CredentialReader(
             anchors_pem=self.pki.anchors_pem, tsa_anchors_pem=self.pki.tsa_anchors_pem
+        )
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """Says where a file comes from; every foreign byte is read in a limited process."""
+        return Verifier(
+            credentials=ConfinedCredentials(
+                anchors_pem=self.pki.anchors_pem,
+                tsa_anchors_pem=self.pki.tsa_anchors_pem,
+                scratch=self.settings.work_dir,
+            ),
+            watermark=self.watermarker,
+            registry=SqlRegistry(self.database),
+            log=self.log,
+            decode=decode_untrusted,
+            clock=self.clock,
         )
 
     @cached_property
@@ -298,16 +304,6 @@ class Gateway:
         with decode_untrusted(path, WHOLE if whole else None) as video:
             yield video
 
-    def weights(self) -> dict[str, str]:
-        """Every weights file in use and its SHA-256."""
-        judges = {**self.prompts.weights(), **self.frames.weights()}
-        models = {
-            f"{name}/{entry.file}": entry.sha256
-            for name, card in self.cards.items()
-            for entry in card.weights
-        }
-        return {**judges, **models}
-
     @contextmanager
     def opened(self) -> Iterator[Gateway]:
         """The instance, ready to be asked; events it causes are in the log on leaving."""
@@ -352,44 +348,3 @@ class Gateway:
             if part in self.__dict__:
                 opened = self.__dict__.pop(part)
                 opened.close() if part == "queue" else opened.dispose()
-
-    def readiness(self) -> tuple[Check, ...]:
-        """Each part that must say yes before a clip can be released."""
-        parts: dict[str, Callable[[], object]] = {
-            "settings": self._check_settings,
-            "database": self._check_database,
-            "log": self._check_log,
-            "policy": lambda: self.policy,
-            "prompts": self.prompts.load,
-            "frames": self.frames.load,
-            "models": self._check_models,
-            "watermark": lambda: self.watermarker,
-            "signing": lambda: self.pki,
-        }
-        return tuple(_check(part, probe) for part, probe in parts.items())
-
-    def _check_settings(self) -> None:
-        if faults := self.settings.production_faults():
-            raise ConfigurationFault("; ".join(faults))
-
-    def _check_database(self) -> None:
-        if current(self.settings.database) != head():
-            raise ConfigurationFault("The schema is of another release.")
-
-    def _check_log(self) -> None:
-        if self.sequencer.fault is not None:
-            raise StageUnavailable("The audit log cannot be written or signed.")
-
-    def _check_models(self) -> None:
-        for name, card in self.cards.items():
-            card.verify(self.model_folders[name])
-
-
-def _check(part: str, probe: Callable[[], object]) -> Check:
-    try:
-        probe()
-    except Error as fault:
-        return Check(part=part, problem=fault.message)
-    except Exception as fault:  # noqa: BLE001 - any fault of a part means it is not ready
-        return Check(part=part, problem=f"{type(fault).__name__}: {fault}")
-    return Check(part=part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -12,6 +13,7 @@ from gateway.api import moderations, service, verify, videos
 from gateway.api.envelope import install_error_handlers
 from gateway.api.guard import Guard
 from gateway.app import Gateway
+from gateway.doctor import readiness
 from gateway.web import pages
 
 UPLOAD_PATHS = ("/v1/verify", "/verify")
@@ -26,6 +28,7 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with gateway.running(worker=worker):
             app.state.gateway = gateway
+            app.state.readiness = partial(readiness, gateway)
             app.state.verifications = asyncio.Semaphore(verify.MAX_AT_ONCE)
             yield
 

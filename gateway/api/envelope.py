@@ -47,7 +47,7 @@ SCHEMA: dict[str, Any] = {
 
 def failures(*classes: type[Error]) -> dict[int | str, dict[str, Any]]:
     """OpenAPI ``responses`` for the errors a route can give, and those any route can."""
-    every = (*classes, TooLarge, InternalError, StageUnavailable)
+    every: tuple[type[Error], ...] = (*classes, TooLarge, InternalError, StageUnavailable)
     by_status: dict[int | str, dict[str, Any]] = {}
     for cls in sorted(every, key=lambda c: c.status):
         known = by_status.get(cls.status)

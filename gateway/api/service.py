@@ -54,7 +54,7 @@ def health() -> dict[str, str]:
 @router.get("/readyz", responses={503: {"description": "A part is not ready"}})
 def ready(request: Request) -> JSONResponse:
     """Whether every part that must say yes is able to."""
-    checks = request.app.state.gateway.readiness()
+    checks = request.app.state.readiness()
     ok = all(check.ok for check in checks)
     body = {
         "status": "ready" if ok else "not_ready",

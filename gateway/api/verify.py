@@ -72,10 +72,11 @@ async def examine_upload(request: Request) -> Report:
 
 async def _save(request: Request, path: Path) -> None:
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    size = 0
     if kind.startswith("video/") or kind == "application/octet-stream":
         with path.open("wb") as out:
             async for block in request.stream():
-                out.write(block)
+                size += out.write(block)
     elif kind == "multipart/form-data":
         async with request.form(max_files=1, max_fields=4) as form:
             upload = form.get("file")
@@ -83,8 +84,8 @@ async def _save(request: Request, path: Path) -> None:
                 raise InvalidRequest("Send the video as the form field 'file'.", param="file")
             with path.open("wb") as out:
                 while block := await upload.read(COPY_BYTES):
-                    out.write(block)
+                    size += out.write(block)
     else:
         raise InvalidRequest("Send multipart/form-data with a 'file', or the video itself.")
-    if path.stat().st_size == 0:
+    if size == 0:
         raise InvalidRequest("The file is empty.", param="file")

@@ -65,7 +65,7 @@ def print_json(document: object) -> None:
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n")
 
 
-def stop(code: Exit, message: str, *, as_json: bool, **extra: Any) -> NoReturn:
+def stop(exit_with: Exit, message: str, *, as_json: bool, **extra: Any) -> NoReturn:
     """End with a code and one clear sentence, or with the error envelope as JSON."""
     if as_json:
         print_json({"error": {**extra, "message": message}})
@@ -73,7 +73,7 @@ def stop(code: Exit, message: str, *, as_json: bool, **extra: Any) -> NoReturn:
         err.print(f"[bold]{_plain(message)}[/bold]")
         for rule in extra.get("rules", ()):
             err.print(f"  rule {_plain(str(rule))}")
-    raise typer.Exit(code)
+    raise typer.Exit(exit_with)
 
 
 @contextmanager
@@ -82,12 +82,13 @@ def errors_as_exits(*, as_json: bool) -> Iterator[None]:
     try:
         yield
     except PromptRefused as fault:
-        stop(Exit.REFUSED, fault.message, as_json=as_json, code=fault.code, **fault.extra)
+        shown = {"code": fault.code, **fault.extra}
+        stop(Exit.REFUSED, fault.message, as_json=as_json, **shown)
     except ConfigurationFault as fault:
         stop(Exit.NOT_READY, fault.message, as_json=as_json, code=fault.code)
     except Error as fault:
-        code = Exit.BAD_INPUT if fault.status < 500 else Exit.FAILED
-        stop(code, fault.message, as_json=as_json, code=fault.code, param=fault.param)
+        exit_with = Exit.BAD_INPUT if fault.status < 500 else Exit.FAILED
+        stop(exit_with, fault.message, as_json=as_json, code=fault.code, param=fault.param)
 
 
 def _plain(text: str) -> str:

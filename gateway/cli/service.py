@@ -19,6 +19,7 @@ from gateway.cli.common import (
     out,
     print_json,
 )
+from gateway.doctor import readiness, weights
 
 
 def migrate(
@@ -109,7 +110,7 @@ def doctor(
 
 def _examine(gateway: Gateway) -> dict[str, Any]:
     settings = gateway.settings
-    checks = [{**asdict(check), "ok": check.ok} for check in gateway.readiness()]
+    checks = [{**asdict(check), "ok": check.ok} for check in readiness(gateway)]
     broken = {check["part"] for check in checks if not check["ok"]}
     report: dict[str, Any] = {
         "checks": checks,
@@ -121,7 +122,7 @@ def _examine(gateway: Gateway) -> dict[str, Any]:
             "algorithm": settings.watermark.algorithm,
             "organisation": settings.provenance.organisation,
         },
-        "weights": gateway.weights() if not broken & {"prompts", "frames", "models"} else {},
+        "weights": weights(gateway) if not broken & {"prompts", "frames", "models"} else {},
         "signing": {},
     }
     if "policy" not in broken:

@@ -1,0 +1,107 @@
+"""The doctor: asks every part whether it could say yes, and which weights it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gateway.app import Gateway
+from gateway.errors import ConfigurationFault, Error, StageUnavailable
+from gateway.schema import current, head
+from safety.cards import WeightsCard
+from safety.verdict import Action
+
+# An ordinary prompt: a gate that does not allow it cannot allow anything.
+PROBE_PROMPT = "a red ball on a green meadow"
+PROBE_FRAMES = np.full((1, 64, 64, 3), 127, dtype=np.uint8)
+JUDGE_WEIGHTS = Path(__file__).resolve().parent.parent / "safety" / "weights"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One part's readiness; ``problem`` is a sentence when it is not ready."""
+
+    part: str
+    problem: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the part can say yes."""
+        return self.problem is None
+
+
+def readiness(gateway: Gateway) -> tuple[Check, ...]:
+    """Try each part that must say yes before a clip can be released.
+
+    The gates are asked about something harmless, the models' weights are hashed, the database
+    and the log are looked at. It takes seconds the first time.
+    """
+    parts: dict[str, Callable[[], object]] = {
+        "settings": lambda: _settings(gateway),
+        "database": lambda: _database(gateway),
+        "log": lambda: _log(gateway),
+        "policy": lambda: gateway.policy,
+        "prompts": lambda: _prompts(gateway),
+        "frames": lambda: _frames(gateway),
+        "models": lambda: _models(gateway),
+        "watermark": lambda: gateway.watermarker,
+        "signing": lambda: gateway.pki,
+    }
+    return tuple(_check(part, probe) for part, probe in parts.items())
+
+
+def weights(gateway: Gateway) -> dict[str, str]:
+    """Every weights file that the cards name, with its SHA-256 in hex."""
+    found: dict[str, str] = {}
+    for folder in sorted(path.parent for path in JUDGE_WEIGHTS.glob("*/card.toml")):
+        card = WeightsCard.load(folder)
+        found |= {f"{card.label}/{name}": digest for name, digest in card.files.items()}
+    for name, model in gateway.cards.items():
+        found |= {f"{name}@{model.version}/{w.file}": w.sha256 for w in model.weights}
+    return found
+
+
+def _check(part: str, probe: Callable[[], object]) -> Check:
+    try:
+        probe()
+    except Error as fault:
+        return Check(part=part, problem=fault.message)
+    except Exception as fault:  # noqa: BLE001 - any fault of a part means it is not ready
+        return Check(part=part, problem=f"{type(fault).__name__}: {fault}")
+    return Check(part=part)
+
+
+def _settings(gateway: Gateway) -> None:
+    if faults := gateway.settings.production_faults():
+        raise ConfigurationFault("; ".join(faults))
+
+
+def _database(gateway: Gateway) -> None:
+    if current(gateway.settings.database) != head():
+        raise ConfigurationFault("The schema is of another release: run 'cinegate migrate'.")
+
+
+def _log(gateway: Gateway) -> None:
+    if gateway.sequencer.fault is not None:
+        raise StageUnavailable("The audit log cannot be written or signed.")
+    gateway.log.checkpoint()
+
+
+def _prompts(gateway: Gateway) -> None:
+    (verdict,) = gateway.prompts.judge([PROBE_PROMPT])
+    if verdict.action is not Action.ALLOW:
+        raise StageUnavailable(f"An ordinary prompt is stopped: {verdict.reasons[0].text}")
+
+
+def _frames(gateway: Gateway) -> None:
+    verdict = gateway.frames.judge([PROBE_FRAMES], fps=1.0)
+    if verdict.action is not Action.ALLOW:
+        raise StageUnavailable(f"An empty picture is stopped: {verdict.reasons[0].text}")
+
+
+def _models(gateway: Gateway) -> None:
+    for name, card in gateway.cards.items():
+        card.verify(gateway.model_folders[name])

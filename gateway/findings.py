@@ -91,6 +91,12 @@ _FOREIGN = {
 _NOTHING_FOUND = "We cannot tell where this clip comes from. That does not mean it is real."
 _NOT_CHECKED = "We could not check this file. That says nothing about where it comes from."
 
+
+def not_checked(why: str) -> str:
+    """The sentence of ``could_not_check`` with the reason, itself a sentence, inside."""
+    return f"We could not check this file. {why} That says nothing about where it comes from."
+
+
 # Contradictions come first: they hold whatever a witness that failed might have said. Then
 # failures, so that below them every witness was heard. Then what the witnesses agree on.
 RULES: tuple[Rule, ...] = (

@@ -18,7 +18,9 @@ from gateway.findings import (
     Evidence,
     Finding,
     LogSays,
+    Rule,
     WatermarkSays,
+    not_checked,
     rule_for,
 )
 from gateway.meanings import Exhibit, Technique, exhibit
@@ -160,7 +162,7 @@ class Verifier:
         return Report(
             finding=rule.finding,
             clip_id=marked or named,
-            sentence=rule.sentence,
+            sentence=_sentence(rule, seen),
             evidence={
                 Technique.CONTENT_CREDENTIALS: exhibit(
                     said, _credential_details(credentials, named)
@@ -330,6 +332,12 @@ class _Known:
             "released_sha256": self.clip.sha256,
             "same_bytes": sha256 is not None and sha256 == self.clip.sha256,
         }
+
+
+def _sentence(rule: Rule, seen: _Seen) -> str:
+    if rule.finding is Finding.COULD_NOT_CHECK and seen.why is not None:
+        return not_checked(seen.why)
+    return rule.sentence
 
 
 def _credential_details(found: Credentials | None, named: str | None) -> dict[str, Any]:

@@ -1,0 +1,128 @@
+"""The table: every combination of evidence, and what must never come out of it."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from gateway.findings import (
+    RULES,
+    CredentialsSay,
+    Evidence,
+    Finding,
+    LogSays,
+    WatermarkSays,
+    decide,
+    rule_for,
+)
+from gateway.meanings import MEANINGS, Technique, exhibit
+
+C, W, L, F = CredentialsSay, WatermarkSays, LogSays, Finding
+EVERY = [
+    Evidence(credentials=c, watermark=w, log=log, same_clip=same)
+    for c, w, log, same in product(C, W, L, (True, False))
+]
+NEGATIVE = {F.UNKNOWN, F.MADE_ELSEWHERE, F.RECORDED_NOT_AI}
+DOCUMENT = Path(__file__).parents[2] / "docs" / "verify.md"
+
+
+def found(c: C, w: W, log: L, *, same: bool = True) -> Finding:
+    return decide(Evidence(credentials=c, watermark=w, log=log, same_clip=same))
+
+
+@pytest.mark.parametrize(
+    ("credentials", "watermark", "log", "finding"),
+    [
+        (C.OURS, W.FOUND, L.RECORDED, F.MADE_HERE),
+        (C.ABSENT, W.FOUND, L.RECORDED, F.MADE_HERE_CREDENTIALS_REMOVED),
+        (C.AI, W.NOT_FOUND, L.NOT_ASKED, F.MADE_ELSEWHERE),
+        (C.AI_UNRECOGNISED, W.NOT_FOUND, L.NOT_ASKED, F.MADE_ELSEWHERE),
+        (C.NOT_AI, W.NOT_FOUND, L.NOT_ASKED, F.RECORDED_NOT_AI),
+        (C.ABSENT, W.NOT_FOUND, L.NOT_ASKED, F.UNKNOWN),
+        (C.SILENT, W.NOT_FOUND, L.NOT_ASKED, F.UNKNOWN),
+        (C.INVALID, W.NOT_FOUND, L.NOT_ASKED, F.EVIDENCE_DISAGREES),
+        (C.INVALID, W.FOUND, L.RECORDED, F.EVIDENCE_DISAGREES),
+        (C.INVALID, W.FAILED, L.NOT_ASKED, F.EVIDENCE_DISAGREES),
+        (C.OURS, W.NOT_FOUND, L.RECORDED, F.EVIDENCE_DISAGREES),
+        (C.OURS, W.FOUND, L.NOT_RECORDED, F.EVIDENCE_DISAGREES),
+        (C.OURS_ODD, W.FOUND, L.RECORDED, F.EVIDENCE_DISAGREES),
+        (C.ABSENT, W.FOUND, L.NOT_RECORDED, F.EVIDENCE_DISAGREES),
+        (C.NOT_AI, W.FOUND, L.RECORDED, F.EVIDENCE_DISAGREES),
+        (C.AI, W.FOUND, L.RECORDED, F.EVIDENCE_DISAGREES),
+        (C.SILENT, W.FOUND, L.RECORDED, F.EVIDENCE_DISAGREES),
+        (C.FAILED, W.FOUND, L.RECORDED, F.COULD_NOT_CHECK),
+        (C.FAILED, W.NOT_FOUND, L.NOT_ASKED, F.COULD_NOT_CHECK),
+        (C.ABSENT, W.FAILED, L.NOT_ASKED, F.COULD_NOT_CHECK),
+        (C.AI, W.FAILED, L.NOT_ASKED, F.COULD_NOT_CHECK),
+        (C.NOT_AI, W.FAILED, L.NOT_ASKED, F.COULD_NOT_CHECK),
+        (C.OURS, W.FAILED, L.RECORDED, F.COULD_NOT_CHECK),
+        (C.OURS, W.FOUND, L.FAILED, F.COULD_NOT_CHECK),
+        (C.ABSENT, W.FOUND, L.FAILED, F.COULD_NOT_CHECK),
+    ],
+)
+def test_a_case_gets_its_finding(
+    credentials: C, watermark: W, log: L, finding: Finding
+) -> None:
+    assert found(credentials, watermark, log) is finding
+
+
+def test_credentials_of_another_clip_never_make_a_clip_ours() -> None:
+    assert found(C.OURS, W.FOUND, L.RECORDED, same=False) is F.EVIDENCE_DISAGREES
+
+
+@pytest.mark.parametrize("evidence", EVERY)
+def test_a_failure_leads_only_to_not_checked_or_to_a_contradiction(evidence: Evidence) -> None:
+    finding = decide(evidence)
+    assert isinstance(finding, Finding)
+    if evidence.failed:
+        assert finding in {F.COULD_NOT_CHECK, F.EVIDENCE_DISAGREES}
+
+
+@pytest.mark.parametrize("evidence", EVERY)
+def test_made_here_needs_every_witness_and_the_others_need_silence(evidence: Evidence) -> None:
+    finding = decide(evidence)
+    whole = (C.OURS, W.FOUND, L.RECORDED, True)
+    assert (finding is F.MADE_HERE) == (
+        (evidence.credentials, evidence.watermark, evidence.log, evidence.same_clip) == whole
+    )
+    if finding is F.MADE_HERE_CREDENTIALS_REMOVED:
+        assert (evidence.watermark, evidence.log) == (W.FOUND, L.RECORDED)
+        assert evidence.credentials is C.ABSENT
+    if finding in NEGATIVE:
+        assert evidence.watermark is W.NOT_FOUND
+    if evidence.watermark is W.FOUND:
+        assert finding not in NEGATIVE
+
+
+def test_every_rule_of_the_table_is_reached() -> None:
+    assert {id(rule_for(evidence)) for evidence in EVERY} >= {id(rule) for rule in RULES}
+    assert {decide(evidence) for evidence in EVERY} == set(Finding)
+
+
+def test_no_sentence_gives_a_percentage_or_calls_a_clip_real() -> None:
+    texts = [rule_for(evidence).sentence for evidence in EVERY]
+    texts += [text for words in MEANINGS.values() for text in words]
+    for text in texts:
+        assert "%" not in text
+        assert "percent" not in text
+        assert "real" not in text.replace("That does not mean it is real.", "").split()
+    unknown = [rule.sentence for rule in RULES if rule.finding is F.UNKNOWN]
+    assert all(text.endswith("That does not mean it is real.") for text in unknown)
+
+
+def test_every_result_has_words_and_says_what_it_does_not_mean() -> None:
+    for says in (*C, *W, *L, None):
+        item = exhibit(says, {})
+        assert item.result
+        assert item.meaning.endswith(".")
+        assert item.not_meaning.endswith(".")
+
+
+def test_the_document_explains_every_finding_and_every_result() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for finding in Finding:
+        assert f"`{finding}`" in text
+    for result in {words[0] for words in MEANINGS.values()} | set(map(str, Technique)):
+        assert f"`{result}`" in text

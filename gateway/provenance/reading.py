@@ -13,6 +13,7 @@ import c2pa
 from cryptography import x509
 
 from gateway.errors import ConfigurationFault, StageUnavailable
+from gateway.provenance.boxes import too_many_boxes
 from gateway.provenance.credentials import Credentials
 from gateway.provenance.trust import CLAIM_LIST, context_settings
 
@@ -21,6 +22,7 @@ __all__ = ["CredentialReader", "Credentials"]
 MAX_TEXT_CHARS = 300
 MAX_ITEMS = 32
 MAX_ASSERTIONS = 256
+_BOXED = frozenset({"video/mp4", "video/quicktime", "audio/mp4", "image/heif", "image/avif"})
 _STATES = {"Trusted", "Valid", "Invalid"}
 _UNTRUSTED = "signingCredential.untrusted"
 _STAMP_TRUSTED = "timeStamp.trusted"
@@ -77,6 +79,9 @@ class CredentialReader:
         It reads foreign bytes with native code: run it in a limited process (``read_child``).
         """
         with _opened(source) as stream:
+            if mime in _BOXED and too_many_boxes(stream):
+                return _unreadable("container.boxes")
+            stream.seek(0)
             found = _report(stream, mime=mime, settings=self._ours)
             if isinstance(found, Credentials):
                 return found
@@ -94,7 +99,6 @@ class CredentialReader:
 @contextmanager
 def _opened(source: Path | BinaryIO) -> Iterator[BinaryIO]:
     if not isinstance(source, Path):
-        source.seek(0)
         yield source
         return
     try:

@@ -21,6 +21,7 @@ from dbos._serialization import DBOSPortableJSON
 from sqlalchemy.orm import Session
 
 from gateway.errors import Error, InternalError, StageUnavailable
+from gateway.logs import trace
 from gateway.pipeline import Pipeline, Stopped
 from gateway.record import Facts, JobEnded, Record
 from gateway.seams import StepRunner
@@ -212,7 +213,7 @@ def produce_clip(pipeline: Pipeline, record: Record, video_id: str) -> str:
                 pipeline.vault.clear(video_id)
             return stop.state
         except Exception as fault:
-            log.exception("job.failed", error=type(fault).__name__)
+            log.error("job.failed", trace=trace(fault))
             record.end(order, "failed", refusal=_failure(fault))
             pipeline.vault.clear(video_id)
             return "failed"

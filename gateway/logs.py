@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -23,6 +24,21 @@ def _drop_secrets(
     return event
 
 
+def trace(fault: BaseException) -> str:
+    """Where an exception came from: types and places, without messages or variables.
+
+    Both may hold a prompt or a secret, so neither goes into a log line.
+    """
+    lines = []
+    current: BaseException | None = fault
+    while current is not None:
+        lines.append(type(current).__name__)
+        for frame in traceback.extract_tb(current.__traceback__):
+            lines.append(f"  {frame.filename}:{frame.lineno} {frame.name}")
+        current = current.__cause__ or current.__context__
+    return "\n".join(lines)
+
+
 def configure_logs(*, verbose: bool = False, json: bool = False) -> None:
     """Send ``noun.verbed`` events to standard error, as text or as JSON lines."""
     level = logging.INFO if verbose else logging.WARNING
@@ -30,7 +46,9 @@ def configure_logs(*, verbose: bool = False, json: bool = False) -> None:
     for noisy in ("dbos", "httpx", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.configure(
         processors=[
@@ -38,16 +56,9 @@ def configure_logs(*, verbose: bool = False, json: bool = False) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _drop_secrets,
-            structlog.processors.format_exc_info,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-
-
-def log(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger whose lines carry ``part=name``."""
-    bound: structlog.stdlib.BoundLogger = structlog.get_logger(part=name)
-    return bound

@@ -24,6 +24,7 @@ from gateway.errors import (
     TooLarge,
     UnreadableClip,
 )
+from gateway.logs import trace
 
 log = structlog.get_logger(part="api")
 
@@ -87,7 +88,7 @@ def translate(fault: Exception) -> Error:
         error.headers = dict(fault.headers or {})
         return error
     reference = f"err_{secrets.token_hex(6)}"
-    log.error("request.failed", reference=reference, exc_info=fault)
+    log.error("request.failed", reference=reference, trace=trace(fault))
     return InternalError(reference)
 
 

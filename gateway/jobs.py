@@ -212,7 +212,7 @@ def produce_clip(pipeline: Pipeline, record: Record, video_id: str) -> str:
             if stop.state != "held":
                 pipeline.vault.clear(video_id)
             return stop.state
-        except Exception as fault:
+        except Exception as fault:  # noqa: BLE001 - whatever it was, the job has failed
             log.error("job.failed", trace=trace(fault))
             record.end(order, "failed", refusal=_failure(fault))
             pipeline.vault.clear(video_id)

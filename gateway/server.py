@@ -10,7 +10,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from gateway.api import moderations, service, verify, videos
-from gateway.api.envelope import install_error_handlers
+from gateway.api.envelope import install_error_handlers, responder
 from gateway.api.guard import Guard
 from gateway.app import Gateway
 from gateway.doctor import readiness
@@ -43,9 +43,11 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
     for module in (videos, moderations, verify, service):
         app.include_router(module.router)
     pages.install(app)
-    install_error_handlers(app, pages=pages.error_page)
+    respond = responder(pages.error_page)
+    install_error_handlers(app, respond)
     app.add_middleware(
         Guard,
+        respond=respond,
         limit=lambda path: (
             limits.max_upload_bytes + FORM_OVERHEAD_BYTES
             if path in UPLOAD_PATHS

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from gateway.errors import (
@@ -92,15 +93,20 @@ def translate(fault: Exception) -> Error:
     return InternalError(reference)
 
 
-def install_error_handlers(app: FastAPI, *, pages: Any) -> None:
-    """Answer every exception in JSON, or as a page for the routes that are pages.
+Respond = Callable[[Request, Exception], Response]
 
-    ``pages(request, error)`` gives an HTML response, or None when the route is not a page.
-    """
 
-    async def handle(request: Request, fault: Exception) -> Any:
+def responder(pages: Callable[[Request, Error], Response | None]) -> Respond:
+    """How this service answers an exception: as a page where ``pages`` gives one, else JSON."""
+
+    def respond(request: Request, fault: Exception) -> Response:
         error = translate(fault)
         return pages(request, error) or answer(error)
 
-    for kind in (Error, RequestValidationError, HTTPException, Exception):
-        app.add_exception_handler(kind, handle)
+    return respond
+
+
+def install_error_handlers(app: FastAPI, respond: Respond) -> None:
+    """Answer every foreseen exception; the guard answers the others the same way."""
+    for kind in (Error, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, respond)

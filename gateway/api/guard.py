@@ -1,4 +1,4 @@
-"""The guard around every request: an id, security headers, and a bound on the body."""
+"""The guard around every request: an id, security headers, a bound on the body, an answer."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Callable
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.api.envelope import answer
+from gateway.api.envelope import Respond
 from gateway.errors import TooLarge
 
 CSP = (
@@ -26,11 +27,16 @@ HEADERS = {
 
 
 class Guard:
-    """ASGI middleware. ``limit`` gives the largest body, in bytes, for a path."""
+    """ASGI middleware. ``limit`` gives the largest body, in bytes, for a path.
 
-    def __init__(self, app: ASGIApp, *, limit: Callable[[str], int]) -> None:
+    An exception that nobody foresaw ends here: it is answered by ``respond`` and goes no
+    further, so that no server prints its message, which may hold a prompt.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: Callable[[str], int], respond: Respond) -> None:
         self._app = app
         self._limit = limit
+        self._respond = respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, watching its size and stamping its answer."""
@@ -66,7 +72,11 @@ class Guard:
         except _OverLimit:
             if not started:
                 error = TooLarge(f"The request is larger than {limit} bytes.")
-                await answer(error)(scope, receive, stamped)
+                await self._respond(Request(scope), error)(scope, receive, stamped)
+        except Exception as fault:  # noqa: BLE001 - the last one to answer
+            response = self._respond(Request(scope), fault)
+            if not started:
+                await response(scope, receive, stamped)
 
 
 class _OverLimit(BaseException):

@@ -42,7 +42,7 @@ from safety.frames import FrameGate
 from safety.moderation import PromptGate
 from safety.nudity import NsfwJs, OpenNsfw
 from safety.policy import POLICY_PATH, Policy, PolicyInvalid
-from safety.rules import RuleModerator
+from safety.rules import RuleBook, RuleModerator, RulesInvalid
 from safety.text_model import UseModerator
 from watermark.keys import WatermarkKey
 from watermark.spread import SpreadWatermarker
@@ -128,7 +128,11 @@ class Gateway:
     @cached_property
     def prompts(self) -> PromptGate:
         """The prompt gate."""
-        moderators = (RuleModerator(), UseModerator())
+        try:
+            rules = RuleModerator(book=RuleBook.load())
+        except RulesInvalid as fault:
+            raise ConfigurationFault("The rules of the prompt gate cannot be read.") from fault
+        moderators = (rules, UseModerator())
         return PromptGate(moderators=moderators, policy=self.policy)
 
     @cached_property

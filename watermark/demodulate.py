@@ -38,7 +38,9 @@ class Soft:
 
     def bits(self) -> NDArray[np.float64]:
         """Adds the dimensions of each code bit: float64[660]."""
-        return np.bincount(self.code_bit, weights=self.values, minlength=code.CODE_BITS)
+        total = np.zeros(code.CODE_BITS)
+        np.add.at(total, self.code_bit, self.values)
+        return total
 
     def norm(self) -> float:
         """The deviation of a correlation with a fixed word under random signs."""

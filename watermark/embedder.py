@@ -47,8 +47,8 @@ class Embedder:
         # Uniform noise before rounding lets a mark of less than one grey level live on.
         self._dither = (rng.random(shape, dtype=np.float32) - 0.5) * np.float32(2 * DITHER)
 
-    def mark(self, frame: Frames) -> Frames:
-        """Marks one frame uint8[H, W, 3]."""
+    def mark(self, frame: Frames, out: Frames) -> None:
+        """Marks one frame uint8[H, W, 3], writing to an array of the same shape."""
         plane = canonical.luma(frame)
         motion = self._tracker.step(plane)
         matrix = motion.matrix.copy()
@@ -63,7 +63,7 @@ class Embedder:
             self._strength = wanted
         else:
             self._strength += np.float32(1 - STEADINESS) * (wanted - self._strength)
-        return self._add(frame, self._pattern() * self._strength)
+        self._add(frame, self._pattern() * self._strength, out)
 
     def _pattern(self) -> NDArray[np.float32]:
         if np.array_equal(self._pose, identity()):
@@ -80,7 +80,7 @@ class Embedder:
             dtype=np.float32,
         )
 
-    def _add(self, frame: Frames, change: NDArray[np.float32]) -> Frames:
+    def _add(self, frame: Frames, change: NDArray[np.float32], out: Frames) -> None:
         if change.shape != (self._height, self._width):
             change = cv2.resize(
                 change, (self._width, self._height), interpolation=cv2.INTER_CUBIC
@@ -92,4 +92,4 @@ class Embedder:
         up = cv2.add(change, dither, dtype=cv2.CV_8U)
         down = cv2.subtract(-dither, change, dtype=cv2.CV_8U)
         raised = cv2.add(frame, cv2.merge([up, up, up]))
-        return np.asarray(cv2.subtract(raised, cv2.merge([down, down, down])), dtype=np.uint8)
+        cv2.subtract(raised, cv2.merge([down, down, down]), dst=out)

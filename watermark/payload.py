@@ -54,7 +54,7 @@ class Payload:
     @classmethod
     def from_hex(cls, text: str) -> Payload:
         """Reads back `hex`, strictly: 16 lower-case digits, nothing around them."""
-        if isinstance(text, str) and len(text) == 16 and set(text) <= set("0123456789abcdef"):
+        if len(text) == 16 and set(text) <= set("0123456789abcdef"):
             return cls(clip_id=int(text, 16))
         raise PayloadError("A clip id is written as 16 lower-case hexadecimal digits.")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +19,7 @@ SCALE_STEP: Final = 0.005
 TURN_SCALE_RANGE: Final = (0.8, 1.3)
 TURNS: Final = tuple(sign * 0.8 * step for step in range(1, 14) for sign in (1, -1))
 SCAN_GRID: Final = 128
+HALVED_BELOW: Final = 1.3
 FINALISTS: Final = 10
 FINALIST_SCORE: Final = 4.8
 
@@ -53,7 +55,7 @@ def scan_turned(plane: NDArray[np.float32], pattern: Pattern) -> Iterator[Hypoth
 
 def _steps(low: float, high: float) -> NDArray[np.float64]:
     count = int(np.ceil(np.log(high / low) / SCALE_STEP))
-    return low * np.exp(SCALE_STEP * np.arange(count + 1))
+    return np.asarray(low * np.exp(SCALE_STEP * np.arange(count + 1)))
 
 
 def _coarse(
@@ -65,7 +67,7 @@ def _coarse(
     mirror: bool,
 ) -> list[Hypothesis]:
     posed = posed_plane(plane, flipped=False, rotation=rotation)
-    raws = spectra(posed, scales, scales)
+    raws = _spectra(posed, scales)
     found: list[Hypothesis] = []
     for flipped in (False, True) if mirror else (False,):
         seen = mirrored(raws) if flipped else raws
@@ -76,6 +78,15 @@ def _coarse(
             )
             found.append(Hypothesis(geometry=geometry, score=sync.score))
     return found
+
+
+def _spectra(plane: NDArray[np.float32], scales: NDArray[np.float64]) -> NDArray[np.complex64]:
+    """Spectra under n scales, from a plane of half the size where that loses nothing."""
+    fine = scales > HALVED_BELOW
+    size = (plane.shape[1] // 2, plane.shape[0] // 2)
+    halved = cv2.resize(plane[: size[1] * 2, : size[0] * 2], size, interpolation=cv2.INTER_AREA)
+    small = spectra(np.asarray(halved), 2 * scales[~fine], 2 * scales[~fine])
+    return np.concatenate([small, spectra(plane, scales[fine], scales[fine])])
 
 
 def _refined(

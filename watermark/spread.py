@@ -24,6 +24,7 @@ from watermark.watermarker import Frames, FramesRefused
 
 MIN_SIDE: Final = 128
 SEEN_SCORE: Final = 3.0
+WORTH_DECODING: Final = 2.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ class SpreadWatermarker:
                 raise FramesRefused("All frames of a clip have one size.")
             marked = np.empty_like(chunk)
             for index, frame in enumerate(chunk):
-                marked[index] = embedder.mark(frame)
+                embedder.mark(frame, out=marked[index])
             yield marked
 
     def extract(
@@ -116,7 +117,9 @@ class SpreadWatermarker:
                 unmoved = Geometry()
                 score = score_at(spectrum(plane, unmoved), pattern, 0.0, 0.0)
                 yield search.Hypothesis(geometry=unmoved, score=score), pattern, plane
-                yield search.at_identity(plane, pattern), pattern, plane
+                moved = search.at_identity(plane, pattern)
+                if moved.score > max(score, search.FINALIST_SCORE):
+                    yield moved, pattern, plane
         for scan in (search.scan, search.scan_turned):
             for pattern in patterns:
                 for plane in planes:
@@ -143,7 +146,7 @@ class SpreadWatermarker:
         )
 
 
-def _checked(chunk: Frames) -> tuple[int, int]:
+def _checked(chunk: object) -> tuple[int, int]:
     if isinstance(chunk, np.ndarray) and chunk.dtype == np.uint8 and chunk.ndim == 4:
         _, height, width, channels = chunk.shape
         if channels == 3 and min(height, width) >= MIN_SIDE:
@@ -154,7 +157,7 @@ def _checked(chunk: Frames) -> tuple[int, int]:
 def _planes(gathered: Gathered) -> tuple[NDArray[np.float32], ...]:
     """The sums worth reading: everything as it lies, and the longest tracked chain."""
     segments = gathered.segments
-    plain = np.sum([segment.plain for segment in segments], axis=0, dtype=np.float32)
+    plain = _total([segment.plain for segment in segments])
     chains: dict[int, int] = {}
     for segment in segments:
         if segment.moved:
@@ -163,7 +166,14 @@ def _planes(gathered: Gathered) -> tuple[NDArray[np.float32], ...]:
         return (plain,)
     longest = max(chains, key=lambda chain: chains[chain])
     tracked = [segment.tracked for segment in segments if segment.chain == longest]
-    return np.sum(tracked, axis=0, dtype=np.float32), plain
+    return _total(tracked), plain
+
+
+def _total(planes: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    total = planes[0].copy()
+    for plane in planes[1:]:
+        total += plane
+    return total
 
 
 def _try(
@@ -173,6 +183,8 @@ def _try(
     candidates: Sequence[Payload],
 ) -> _Find | None:
     geometry = hypothesis.geometry
+    if hypothesis.score < WORTH_DECODING:
+        return None
     parts = [(spectrum(plane, geometry), geometry.offset_x, geometry.offset_y)]
     doubtful: _Find | None = None
     for tilt in TILTS:

@@ -44,23 +44,26 @@ def spectra(
     step = 16
     for first in range(0, len(scales_x), step):
         part = scales_x[first : first + step]
-        angle = _products(width, np.repeat(part, len(low)), np.tile(low, len(part)))
-        kernel = np.exp((-2j * np.pi / SIZE) * angle).astype(np.complex64)
-        rows = (plane @ kernel.real + 1j * (plane @ kernel.imag)).astype(np.complex64)
+        columns = len(part) * len(low)
+        kernel = _waves(width, np.repeat(part, len(low)), np.tile(low, len(part)))
+        both = plane @ np.concatenate([kernel.real, kernel.imag], axis=1)
+        rows = both[:, :columns] + 1j * both[:, columns:]
         for index in range(len(part)):
-            scale_y = scales_y[first + index]
-            angle_y = _products(height, np.full(len(all_y), scale_y), all_y).T
-            kernel_y = np.exp((-2j * np.pi / SIZE) * angle_y).astype(np.complex64)
-            out[first + index] = kernel_y @ rows[:, index * len(low) : (index + 1) * len(low)]
+            kernel = _waves(height, np.full(len(all_y), scales_y[first + index]), all_y)
+            block = rows[:, index * len(low) : (index + 1) * len(low)]
+            out[first + index] = kernel.T @ block
     return out
 
 
-def _products(
+def _waves(
     length: int, scale: NDArray[np.float64], cycles: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Tile coordinate times frequency; pixel centres are what scaling keeps in place."""
+) -> NDArray[np.complex64]:
+    """exp(-2πi · tile coordinate · frequency); scaling keeps pixel centres in place."""
     at = (np.arange(length)[:, None] + 0.5) * scale - 0.5
-    return np.asarray(at * cycles)
+    angle = (at * cycles * (-2 * np.pi / SIZE)).astype(np.float32)
+    waves = np.empty(angle.shape, dtype=np.complex64)
+    waves.real, waves.imag = np.cos(angle), np.sin(angle)
+    return waves
 
 
 def spectrum(plane: NDArray[np.float32], geometry: Geometry) -> Spectrum:
@@ -122,7 +125,7 @@ def synchronise(raw: Spectrum, pattern: Pattern, *, grid: int = FINE) -> Sync:
     surface = cv2.dft(plane.view(np.float32).reshape(grid, grid, 2), flags=0)[..., 0]
     best = int(np.argmax(surface))
     row, column = divmod(best, grid)
-    score = float(surface[row, column]) * np.sqrt(2.0) / norm
+    score = float(surface[row, column] * np.sqrt(2.0) / norm)
     return Sync(score=score, offset_x=column * SIZE / grid, offset_y=row * SIZE / grid)
 
 

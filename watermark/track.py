@@ -16,6 +16,8 @@ CORNERS: Final = 160
 MIN_CORNERS: Final = 24
 STILL_PIXELS: Final = 0.12
 CUT_GREY_LEVELS: Final = 26.0
+MAX_LEFT: Final = 0.7
+"""The share of the difference between frames that a true motion may leave over."""
 _TRACK_SHORT: Final = 180
 
 
@@ -105,4 +107,18 @@ def _similarity(previous: NDArray[np.uint8], current: NDArray[np.uint8]) -> Affi
     shift = edges @ matrix[:, :2].T + matrix[:, 2] - edges
     if np.max(np.linalg.norm(shift, axis=1)) < STILL_PIXELS:
         return None
+    if not _explains(previous, current, matrix):
+        return None
     return np.asarray(matrix, dtype=np.float64)
+
+
+def _explains(previous: NDArray[np.uint8], current: NDArray[np.uint8], matrix: Affine) -> bool:
+    """Whether moving the previous frame brings it clearly nearer to this one.
+
+    Flicker and growing shapes drag corners about too, but then no motion explains the frame.
+    """
+    height, width = current.shape
+    moved = cv2.warpAffine(previous, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+    before = float(np.mean(cv2.absdiff(previous, current)))
+    after = float(np.mean(cv2.absdiff(np.asarray(moved, dtype=np.uint8), current)))
+    return after < MAX_LEFT * before

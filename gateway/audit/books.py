@@ -30,6 +30,7 @@ from gateway.tables import (
 # How long an event may wait for its index and checkpoint before that is a fault.
 GRACE = dt.timedelta(seconds=60)
 FETCH = 1_000
+UNREADABLE = "a stored value cannot be read"
 
 
 class Books:
@@ -40,7 +41,7 @@ class Books:
 
     def size(self) -> int:
         """The size in the head row; -1 when there is not exactly one row."""
-        sizes = self._session.scalars(sa.select(AuditHead.size)).all()
+        sizes = [size for (size,) in self._rows(sa.select(AuditHead.size))]
         return sizes[0] if len(sizes) == 1 else -1
 
     def notes(self) -> Iterator[tuple[int, str]]:
@@ -68,7 +69,10 @@ class Books:
         query = sa.select(AuditTile.hashes).where(
             AuditTile.level == level, AuditTile.index == index
         )
-        stored: object = self._session.scalar(query)
+        try:
+            stored: object = self._session.scalar(query)
+        except sa.exc.DatabaseError:
+            return b""
         return stored if isinstance(stored, bytes) else b""
 
     def tiles(self) -> Iterator[tuple[int, int]]:
@@ -78,11 +82,14 @@ class Books:
             yield level, index
 
     def _rows(self, query: sa.Executable) -> Iterator[Any]:
-        return iter(self._session.execute(query, execution_options={"yield_per": FETCH}))
+        try:
+            yield from self._session.execute(query, execution_options={"yield_per": FETCH})
+        except sa.exc.DatabaseError as fault:
+            raise KeptFault(FaultKind.MALFORMED, "database", UNREADABLE) from fault
 
 
 def _require(where: str, *values: tuple[object, type]) -> None:
-    """SQLite lets text stand where bytes should; whoever edits the file may put it there."""
+    """SQLite lets text stand where bytes should."""
     if not all(isinstance(value, expected) for value, expected in values):
         raise KeptFault(FaultKind.MALFORMED, where, "a value is of another type")
 
@@ -133,10 +140,15 @@ def check_database(
                 seen.uncovered_since = entry.time
 
         check.run(watch)
-        _check_waiting(session, check, seen, now)
-        _check_personal(session, check, seen)
-        _check_released(session, check, seen)
-        _check_origins(session, check)
+        try:
+            _check_waiting(session, check, seen, now)
+            _check_personal(session, check, seen)
+            _check_released(session, check, seen)
+            _check_origins(session, check)
+        except (sa.exc.DatabaseError, TypeError, ValueError):
+            # SQLite lets any value stand in any column; whoever edits the file may put it
+            # there. Where one cannot even be read, nothing more can be compared.
+            check.fault(FaultKind.MALFORMED, "database", UNREADABLE)
         return check.report()
 
 
@@ -190,7 +202,16 @@ def _check_personal(session: Session, check: Check, seen: _Seen) -> None:
 def _check_released(session: Session, check: Check, seen: _Seen) -> None:
     # 3
     covered = 0 if check.newest is None else check.newest.size
-    videos = {row.id: row for row in session.scalars(sa.select(Video).where(_has_release()))}
+    query = sa.select(
+        Video.id,
+        Video.tenant_id,
+        Video.state,
+        Video.clip_id,
+        Video.sha256,
+        Video.size_bytes,
+        Video.audit_index,
+    ).where(sa.or_(Video.state == "released", Video.audit_index.is_not(None)))
+    videos = {row.id: row for row in session.execute(query)}
     for video in videos.values():
         if video.state != "released":
             continue
@@ -213,10 +234,6 @@ def _check_released(session: Session, check: Check, seen: _Seen) -> None:
         row = videos.get(subject)
         if row is None or row.state != "released":
             check.fault(FaultKind.STATE, subject, "it was released and is gone without record")
-
-
-def _has_release() -> sa.ColumnElement[bool]:
-    return sa.or_(Video.state == "released", Video.audit_index.is_not(None))
 
 
 def _check_origins(session: Session, check: Check) -> None:

@@ -196,12 +196,14 @@ class Check:
         except KeptFault as stop:
             self._faults.append(stop.fault)
         # 6
-        if self._kept.size() != self._frontier.size:
-            self.fault(
-                FaultKind.CHANGED,
-                "size",
-                f"it says {self._kept.size()}, there are {self._frontier.size} entries",
-            )
+        try:
+            size = self._kept.size()
+        except KeptFault as stop:
+            self._faults.append(stop.fault)
+            return
+        if size != self._frontier.size:
+            text = f"it says {size}, there are {self._frontier.size} entries"
+            self.fault(FaultKind.CHANGED, "size", text)
 
 
 def check_export(path: Path, verifier_key: str, anchor: str | None = None) -> CheckReport:
@@ -266,11 +268,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def plain(report: CheckReport) -> str:
     """The report for people, ending in one line that says it all."""
     lines = [f"{fault.kind}: {fault.where}: {fault.text}" for fault in report.faults]
-    counted = f"{report.entries} entries, {report.checkpoints} checkpoints"
+    counted = f"{report.entries} entries, {_counted(report.checkpoints, 'checkpoint')}"
     if not report.anchored:
         lines.append("no anchor: a log that was cut back and signed again would not show")
-    verdict = "ok" if report.ok else f"{len(report.faults)} faults"
+    verdict = "ok" if report.ok else _counted(len(report.faults), "fault")
     return "\n".join([*lines, f"audit check: {verdict} ({counted})", ""])
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _json(report: CheckReport) -> str:

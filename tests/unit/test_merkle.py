@@ -178,7 +178,7 @@ def test_the_frontier_has_the_same_root_as_the_tiles(size: int) -> None:
     assert frontier.root() == merkle.root(grown(leaves_of(size)), size)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(size=st.integers(min_value=1, max_value=70), data=st.data())
 def test_an_inclusion_proof_with_any_change_proves_nothing(
     size: int, data: st.DataObject
@@ -211,7 +211,7 @@ def test_an_inclusion_proof_with_any_change_proves_nothing(
             merkle.verify_inclusion(**{**good, **change})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(size=st.integers(min_value=1, max_value=70), data=st.data())
 def test_a_consistency_proof_with_any_change_proves_nothing(
     size: int, data: st.DataObject

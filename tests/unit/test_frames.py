@@ -72,7 +72,7 @@ def test_the_higher_score_counts_whoever_gives_it(order):
 
 
 @pytest.mark.parametrize("order", [1, -1])
-@pytest.mark.parametrize("bad", [float("nan"), 1.5, -0.5, float("inf"), None, "0.1", True])
+@pytest.mark.parametrize("bad", [float("nan"), 1.5, -0.5, float("inf"), None, "0.1", False])
 def test_a_score_that_is_no_number_between_0_and_1_is_never_lost(bad, order):
     pair = (saying(CLEAN, "one@1"), saying({**CLEAN, EXPLICIT: bad}, "two@1"))
     verdict = gate(*pair[::order]).judge(clip(), fps=FPS)
@@ -138,6 +138,7 @@ def test_a_fault_never_softens_a_block():
 def test_without_a_classifier_the_clip_is_held():
     report = gate().report(clip(), fps=FPS)
     assert report.verdict.action is Action.REVIEW
+    assert None in {reason.category for reason in report.verdict.reasons}
     assert report.sampled > 0
 
 
@@ -165,7 +166,10 @@ def test_a_single_bad_frame_anywhere_stops_the_clip_and_is_named(at):
 
 def test_the_report_holds_every_sampled_frame_in_order_and_counts_all():
     classifier = Scripted(bright)
-    report = gate(classifier).report(iter(clip(100)), fps=FPS)
+    brighter = np.arange(100, dtype=np.uint8)[:, None, None, None] + np.zeros_like(
+        clip()[0][:1]
+    )
+    report = gate(classifier).report(iter([brighter[:60], brighter[60:]]), fps=FPS)
     indices = [frame.index for frame in report.frames]
     assert indices == sorted(indices)
     assert len(indices) == report.sampled == sum(classifier.seen)

@@ -81,7 +81,7 @@ def test_how_a_clip_is_cut_into_chunks_changes_nothing(clip, fps, sizes):
     assert seen(sampled(clip, fps, sizes)) == seen(sampled(clip, fps, [1] * len(clip)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(at=st.integers(0, 239), seed=st.integers(0, 10_000))
 def test_a_single_foreign_frame_anywhere_is_looked_at(at, seed):
     clip = panning(240, seed)
@@ -90,11 +90,13 @@ def test_a_single_foreign_frame_anywhere_is_looked_at(at, seed):
 
 
 @settings(max_examples=30, deadline=None)
-@given(at=st.integers(1, 95), seed=st.integers(0, 10_000))
-def test_a_dark_foreign_frame_in_a_dark_clip_is_looked_at(at, seed):
-    clip = panning(96, seed) // 6
-    clip[at] = scene(seed, high=60)
-    assert at in {sample.index for sample in sampled(clip, 24.0)}
+@given(at=st.integers(25, 40), seed=st.integers(0, 10_000))
+def test_dark_foreign_frames_in_one_dark_second_are_all_looked_at(at, seed):
+    clip = panning(72, seed) // 6
+    for n, place in enumerate((at, at + 3, at + 6)):
+        clip[place] = scene(seed + n, high=45)
+    found = {sample.index for sample in sampled(clip, 24.0)}
+    assert {at, at + 3, at + 6} <= found
 
 
 def test_a_foreign_frame_in_one_corner_is_looked_at():
@@ -131,8 +133,7 @@ def test_a_moving_clip_without_cuts_costs_three_looks_a_second():
 
 
 def test_a_source_that_reuses_its_memory_does_not_change_the_samples():
-    clip = panning(50, 2)
-    clip[20] = scene(2)
+    clip = np.concatenate([panning(30, 2), scene(2)[None].repeat(20, axis=0)])
 
     def reusing() -> Iterator[Frames]:
         memory = np.empty((1, *SIZE), np.uint8)
@@ -141,7 +142,9 @@ def test_a_source_that_reuses_its_memory_does_not_change_the_samples():
             yield memory
         memory[:] = 0
 
-    for sample in list(FrameSampler().sample(reusing(), fps=24.0)):
+    found = list(FrameSampler().sample(reusing(), fps=24.0))
+    assert {sample.why for sample in found} == set(Why)
+    for sample in found:
         assert np.array_equal(sample.frame, clip[sample.index])
 
 

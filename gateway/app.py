@@ -23,16 +23,15 @@ from gateway.media.limits import MediaLimits, ProcessLimits
 from gateway.media.sandbox import UntrustedVideo, decode_untrusted
 from gateway.pipeline import Pipeline
 from gateway.provenance.keyfiles import secret_folder
-from gateway.provenance.pki import DevelopmentPki
 from gateway.provenance.reading import CredentialReader
 from gateway.provenance.signing import C2paSigner
-from gateway.provenance.timestamp import LocalTimestampAuthority
 from gateway.record import Record
 from gateway.registry import SqlRegistry
 from gateway.schema import current, head, migrate
 from gateway.sealer import ClipSealer
 from gateway.seams import StepRunner
 from gateway.settings import Settings
+from gateway.signature import Signature, load_signature
 from gateway.store import Released, Vault
 from gateway.verify import Verifier
 from generator.cards import ModelCard, read_card
@@ -185,27 +184,34 @@ class Gateway:
         )
 
     @cached_property
-    def pki(self) -> DevelopmentPki:
-        """The development certificate authority; production has its own."""
-        return DevelopmentPki.load_or_create(
-            self.settings.keys_dir, self.settings.provenance.organisation, self.clock
-        )
+    def signature(self) -> Signature:
+        """Who signs here, and whom we believe."""
+        return load_signature(self.settings, self.clock)
 
     @cached_property
     def reader(self) -> CredentialReader:
         """Reads credentials in files of ours."""
         return CredentialReader(
-            anchors_pem=self.pki.anchors_pem, tsa_anchors_pem=self.pki.tsa_anchors_pem
+            anchors_pem=self.signature.anchors_pem,
+            tsa_anchors_pem=self.signature.tsa_anchors_pem,
+            organisation=self._organisation,
         )
+
+    @property
+    def _organisation(self) -> str | None:
+        """A root of our own signs for us alone; a public one signs for others too."""
+        development = self.settings.provenance.pki == "development"
+        return None if development else self.settings.provenance.organisation
 
     @cached_property
     def verifier(self) -> Verifier:
         """Says where a file comes from; every foreign byte is read in a limited process."""
         return Verifier(
             credentials=ConfinedCredentials(
-                anchors_pem=self.pki.anchors_pem,
-                tsa_anchors_pem=self.pki.tsa_anchors_pem,
+                anchors_pem=self.signature.anchors_pem,
+                tsa_anchors_pem=self.signature.tsa_anchors_pem,
                 scratch=self.settings.work_dir,
+                organisation=self._organisation,
             ),
             watermark=self.watermarker,
             registry=SqlRegistry(self.database),
@@ -249,9 +255,9 @@ class Gateway:
     def pipeline(self, steps: StepRunner, *, tsa_url: str) -> Pipeline:
         """The path of a clip, from these parts."""
         signer = C2paSigner(
-            self.pki.identity,
+            self.signature.identity,
             tsa_url,
-            tsa_anchors_pem=self.pki.tsa_anchors_pem,
+            tsa_anchors_pem=self.signature.tsa_anchors_pem,
             clock=self.clock,
         )
         return Pipeline(
@@ -327,9 +333,7 @@ class Gateway:
             self.sequencer.start()
             stack.callback(self.sequencer.stop)
             if worker:
-                url = self.settings.provenance.tsa_url or stack.enter_context(
-                    LocalTimestampAuthority(self.pki.tsa, clock=self.clock)
-                )
+                url = stack.enter_context(self.signature.time_stamps(self.clock))
                 self._worker = Worker(
                     database_url=self.settings.database,
                     folder=self.settings.data_dir,

@@ -161,9 +161,7 @@ class KeyRing:
     def _tenant(self, session: Session, name: str) -> Tenant:
         row = session.scalars(sa.select(Tenant).where(Tenant.name == name)).one_or_none()
         if row is None:
-            row = Tenant(
-                id=f"tnt_{secrets.token_hex(8)}", name=name, created_at=self._clock()
-            )
+            row = Tenant(id=f"tnt_{secrets.token_hex(8)}", name=name, created_at=self._clock())
             session.add(row)
             session.flush()
         return row

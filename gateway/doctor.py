@@ -48,7 +48,7 @@ def readiness(gateway: Gateway) -> tuple[Check, ...]:
         "frames": lambda: _frames(gateway),
         "models": lambda: _models(gateway),
         "watermark": lambda: gateway.watermarker,
-        "signing": lambda: gateway.pki,
+        "signing": lambda: gateway.signature,
     }
     return tuple(_check(part, probe) for part, probe in parts.items())
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import sqlalchemy as sa
+from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from alembic import command
 from gateway.db import Database
 from gateway.errors import ConfigurationFault
 

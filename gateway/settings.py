@@ -48,6 +48,7 @@ class Provenance(_Section):
     certificate_chain: Path | None = None
     private_key: Path | None = None
     trust_anchors: Path | None = None
+    tsa_anchors: Path | None = None
     tsa_url: str | None = None
     detector_url: str = "http://127.0.0.1:8400/verify"
 

@@ -130,7 +130,7 @@ def _examine(gateway: Gateway) -> dict[str, Any]:
     if "signing" not in broken:
         report["signing"] = {
             "certificate": settings.provenance.pki,
-            "days_left": round(gateway.pki.days_left(gateway.clock())),
+            "days_left": round(gateway.signature.identity.days_left(gateway.clock())),
             "time_stamps": settings.provenance.tsa_url or "local authority (development)",
         }
     return report

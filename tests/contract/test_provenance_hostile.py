@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import StageUnavailable
 from gateway.provenance import read_child
-from gateway.provenance.boxes import too_many_boxes
+from gateway.provenance.boxes import MAX_BOXES, too_many_boxes
 from gateway.provenance.manifest import build_manifest
 from gateway.provenance.reading import MAX_ITEMS, MAX_TEXT_CHARS
 from gateway.provenance.trust import context_settings
@@ -134,6 +134,13 @@ def test_boxes_are_counted_where_they_hide_and_real_clips_have_few(signed: bytes
     assert too_many_boxes(io.BytesIO(large * 9), most=8)
     assert not too_many_boxes(io.BytesIO(large * 8), most=8)
     assert not too_many_boxes(io.BytesIO(signed), most=100)
+
+
+def test_a_file_of_too_many_boxes_is_not_parsed(shop: Workshop) -> None:
+    empty = _box(b"free", b"")
+    crowded = shop.reader.read(io.BytesIO(empty * (MAX_BOXES + 1)))
+    assert (crowded.state, crowded.failures) == ("unreadable", ("container.boxes",))
+    assert shop.reader.read(io.BytesIO(empty * 500)).failures != ("container.boxes",)
 
 
 def test_hostile_texts_are_cleaned_and_cut(shop: Workshop, tmp_path: Path) -> None:

@@ -87,6 +87,19 @@ def test_an_independent_verifier_trusts_signature_hash_and_time_stamp(
     assert "timeStamp.trusted" in {s["code"] for s in report["validation_results"]["success"]}
 
 
+def test_strict_conformance_misses_nothing_but_revocation_information(
+    shop: Workshop, clip: Path, tmp_path: Path
+) -> None:
+    signed = shop.signer.sign(
+        build_manifest(facts()), clip, tmp_path / "out.mp4", thumbnail=None
+    )
+    report = shop.second_opinion(signed.path, strict_conformance=True)
+    # The signing library cannot staple an OCSP answer; a development authority has none.
+    assert [fault["code"] for fault in report["validation_results"]["failure"]] == [
+        "com.encypher.conformance.revocationInformationMissing"
+    ]
+
+
 def test_signing_again_replaces_the_result_and_leaves_no_scraps(
     shop: Workshop, clip: Path, tmp_path: Path
 ) -> None:

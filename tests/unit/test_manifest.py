@@ -56,6 +56,11 @@ def test_the_first_action_says_that_a_model_made_it_and_the_second_that_it_is_ma
     assert actions["allActionsIncluded"] is True
 
 
+def test_the_generator_states_product_and_exact_specification() -> None:
+    (generator,) = build_manifest(facts())["claim_generator_info"]
+    assert generator == {"name": "Cinegate", "version": "0.1.0", "specVersion": "2.4.0"}
+
+
 def test_the_soft_binding_carries_the_payload() -> None:
     binding = assertion(build_manifest(facts(layout=3)), "c2pa.soft-binding")
     assert binding["alg"] == "org.example.cinegate.wm.1"

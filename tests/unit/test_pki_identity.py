@@ -166,6 +166,14 @@ def test_a_leaf_of_nobody_is_refused(root: Authority, issuing: Authority) -> Non
         check_leaf(leaf_with(issuing, CLAIM_SIGNING, organisation=None), issuing, root)
 
 
+def test_a_leaf_issued_by_another_leaf_is_refused(
+    root: Authority, issuing: Authority, leaf: Authority
+) -> None:
+    forged = make_leaf(organisation="Somebody Else", issuing=leaf, now=NOW)
+    with pytest.raises(ConfigurationFault, match="may not issue"):
+        check(forged, leaf, issuing, root=root)
+
+
 def test_a_missing_intermediate_is_found_before_the_first_clip(
     root: Authority, leaf: Authority
 ) -> None:

@@ -1,0 +1,1 @@
+"""Training and conversion: how the weights of the judges were made."""

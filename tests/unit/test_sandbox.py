@@ -55,6 +55,29 @@ def test_a_good_clip_is_read_in_full(tmp_path: Path) -> None:
     assert (video.info.codec, video.info.container) == ("h264", "mp4")
 
 
+def test_a_sound_track_beside_the_picture_is_passed_over(tmp_path: Path) -> None:
+    _, frames = read(clips.with_sound(tmp_path))
+    assert frames.shape == (30, 96, 160, 3)
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "name"),
+    [
+        ("libx265", "mp4", "hevc"),
+        ("libsvtav1", "mp4", "av1"),
+        ("mpeg4", "mov", "mpeg4"),
+        ("libvpx", "webm", "vp8"),
+        ("libvpx-vp9", "matroska", "vp9"),
+    ],
+)
+def test_every_allowed_codec_is_read(
+    tmp_path: Path, codec: str, container: str, name: str
+) -> None:
+    video, frames = read(clips.coded(tmp_path, codec, container))
+    assert (video.info.codec, len(frames)) == (name, 30)
+    assert video.info.container == ("mp4" if container in ("mp4", "mov") else "matroska")
+
+
 def test_a_turned_clip_is_given_as_a_player_shows_it(tmp_path: Path) -> None:
     video, frames = read(clips.turned(tmp_path))
     assert (video.info.width, video.info.height) == (96, 160)

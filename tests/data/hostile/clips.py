@@ -237,6 +237,31 @@ def _to(stream: av.VideoStream, packets: list[av.Packet]) -> list[av.Packet]:
     return packets
 
 
+def with_sound(folder: Path) -> Path:
+    """A good clip beside a sound track, whose decoder the sandbox refuses to load."""
+    path = folder / "sounding.mp4"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=FPS)
+        video.width, video.height, video.pix_fmt = 160, 96, "yuv420p"
+        sound = container.add_stream("aac", rate=48_000)
+        for index in range(30):
+            frame = av.VideoFrame.from_ndarray(picture(index), format="rgb24")
+            container.mux(video.encode(frame))
+        for _ in range(50):
+            tone = np.zeros((1, 1024), np.float32)
+            heard = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+            heard.sample_rate = 48_000
+            container.mux(sound.encode(heard))
+        container.mux(video.encode(None))
+        container.mux(sound.encode(None))
+    return path
+
+
+def coded(folder: Path, codec: str, container: str) -> Path:
+    """A good clip in another of the codecs that are allowed."""
+    return _encode(folder / "coded", codec, [(160, 96)] * 30, container=container)
+
+
 NOT_MEDIA: tuple[Callable[[Path], Path], ...] = (
     empty, text, random_bytes, playlist, ffconcat, sdp, picture_bomb, sound_only,
     truncated_index, deep_boxes,

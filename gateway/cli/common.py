@@ -38,9 +38,8 @@ DataDir = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
-        help="The folder that holds everything this gateway keeps.",
-        envvar="CINEGATE_DATA_DIR",
-        show_default="var/cinegate",
+        help="The folder of this instance.",
+        show_default="CINEGATE_DATA_DIR or var/cinegate",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

@@ -6,6 +6,7 @@ Written with the standard library alone, so that the offline checker needs nothi
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any, NoReturn
 
 # RFC 8785 §3.2.2.3 with RFC 7493 §2.2: beyond this a double is not exact.
@@ -18,17 +19,14 @@ def dumps(value: object) -> bytes:
     Raises ValueError for anything else: fractions, integers beyond ±(2^53 - 1), keys that
     are not text, and text with lone surrogates.
     """
-    text = json.dumps(
-        _ordered(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    )
     # RFC 8785 §3.2.4: UTF-8. A lone surrogate has none; UnicodeEncodeError is a ValueError.
-    return text.encode("utf-8")
+    return _ENCODER.encode(_ordered(value)).encode("utf-8")
 
 
 def loads(written: bytes) -> Any:
     """The value of canonical bytes. Raises ValueError when they are not canonical."""
     try:
-        value = json.loads(written.decode("utf-8"), parse_float=_refuse, parse_constant=_refuse)
+        value = _DECODER.decode(written.decode("utf-8"))
         if dumps(value) == written:
             return value
     except RecursionError as fault:
@@ -37,20 +35,30 @@ def loads(written: bytes) -> Any:
 
 
 def _ordered(value: object) -> object:
-    # RFC 8785 §3.2.3: members sorted by the UTF-16 code units of their names.
-    if isinstance(value, dict):
-        if not all(isinstance(name, str) for name in value):
-            raise ValueError("a member name is not text")
-        names = sorted(value, key=lambda name: name.encode("utf-16-be"))
-        return {name: _ordered(value[name]) for name in names}
-    if isinstance(value, list | tuple):
-        return [_ordered(item) for item in value]
     if value is None or isinstance(value, bool | str):
         return value
+    if isinstance(value, dict):
+        return {name: _ordered(value[name]) for name in _sorted(value)}
+    if isinstance(value, list | tuple):
+        return [_ordered(item) for item in value]
     if isinstance(value, int) and abs(value) <= MAX_INTEGER:
         return value
     raise ValueError("the value has no exact canonical form")
 
 
+def _sorted(names: Collection[object]) -> list[str]:
+    """Member names by their UTF-16 code units (RFC 8785 §3.2.3)."""
+    texts = [name for name in names if isinstance(name, str)]
+    if len(texts) != len(names):
+        raise ValueError("a member name is not text")
+    if all(map(str.isascii, texts)):
+        return sorted(texts)
+    return sorted(texts, key=lambda text: text.encode("utf-16-be"))
+
+
 def _refuse(_text: str) -> NoReturn:
     raise ValueError("fractions are not allowed")
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_DECODER = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse)

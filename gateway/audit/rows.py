@@ -32,6 +32,9 @@ _LOGGED = sa.select(AuditEntryRow.leaf).where(
     AuditEntryRow.event_id == sa.bindparam("event_id")
 )
 _WAITING = sa.select(AuditOutbox.leaf).where(AuditOutbox.event_id == sa.bindparam("event_id"))
+_TILE = sa.select(AuditTile.hashes).where(
+    AuditTile.level == sa.bindparam("level"), AuditTile.index == sa.bindparam("idx")
+)
 
 
 class SqlTiles:
@@ -45,10 +48,9 @@ class SqlTiles:
         """The stored hashes, or no bytes."""
         place = (level, index)
         if place not in self._known:
-            query = sa.select(AuditTile.hashes).where(
-                AuditTile.level == level, AuditTile.index == index
-            )
-            self._known[place] = self._session.scalar(query) or b""
+            connection = self._session.connection()
+            found = connection.scalar(_TILE, {"level": level, "idx": index})
+            self._known[place] = found or b""
         return self._known[place]
 
 

@@ -15,7 +15,6 @@ from safety.cards import WeightsCard, WeightsMissing, verified_bytes
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-MAX_BATCH = 8
 ERRORS_ONLY = 3
 
 
@@ -61,10 +60,9 @@ class VerifiedSession:
         """
         session = self.open()
         name = session.get_inputs()[0].name
-        rows = [
-            np.asarray(session.run(None, {name: batch[start : start + MAX_BATCH]})[0])
-            for start in range(0, len(batch), MAX_BATCH)
-        ]
+        # One at a time: as fast on a CPU, half the memory, and a picture's score never
+        # depends on its company.
+        rows = [np.asarray(session.run(None, {name: one[None]})[0]) for one in batch]
         answer = np.concatenate(rows).astype(np.float32)
         if answer.ndim == 2 and len(answer) == len(batch):
             return answer

@@ -47,6 +47,7 @@ from watermark.keys import WatermarkKey
 from watermark.spread import SpreadWatermarker
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "generator" / "weights" / "embedded"
+TRUST_LISTS = Path(__file__).resolve().parent / "provenance" / "trust_lists"
 PEPPER_BYTES = 32
 # For an operator's own file at the command line: all of it, however long.
 WHOLE = MediaLimits(
@@ -212,6 +213,8 @@ class Gateway:
                 tsa_anchors_pem=self.signature.tsa_anchors_pem,
                 scratch=self.settings.work_dir,
                 organisation=self._organisation,
+                trust_list=TRUST_LISTS / "c2pa-signers.pem",
+                tsa_trust_list=TRUST_LISTS / "c2pa-time-stamps.pem",
             ),
             watermark=self.watermarker,
             registry=SqlRegistry(self.database),

@@ -27,6 +27,7 @@ from safety.verdict import Action, Verdict
 MAX_SEED = 2**63 - 1
 MAX_PAGE = 100
 DEFAULT_PAGE = 20
+DEFAULT_SECONDS = 4
 
 
 class Card(Protocol):
@@ -38,7 +39,7 @@ class Card(Protocol):
 
     @property
     def seconds(self) -> tuple[int, ...]:
-        """Lengths, the first one is the default."""
+        """Lengths; 4 is the default where it is one of them, else the first."""
 
 
 class Enqueue(Protocol):
@@ -222,7 +223,8 @@ class Clips:
             raise InvalidRequest(
                 f"This model makes clips of {', '.join(sizes)} pixels.", param="size"
             )
-        seconds = wish.seconds if wish.seconds is not None else card.seconds[0]
+        usual = DEFAULT_SECONDS if DEFAULT_SECONDS in card.seconds else card.seconds[0]
+        seconds = wish.seconds if wish.seconds is not None else usual
         if seconds not in card.seconds:
             allowed = ", ".join(str(s) for s in card.seconds)
             raise InvalidRequest(

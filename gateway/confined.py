@@ -19,7 +19,8 @@ class ConfinedCredentials:
     """Reads credentials as ``CredentialReader`` does, but in a process that may break.
 
     The anchors are certificates in PEM, as for ``CredentialReader``; each reading hands them
-    over in a folder of its own below ``scratch``.
+    over in a folder of its own below ``scratch``. ``trust_list`` and ``tsa_trust_list`` are
+    files: the signers and time-stamp authorities of others that are recognised.
     """
 
     def __init__(
@@ -29,11 +30,15 @@ class ConfinedCredentials:
         tsa_anchors_pem: str,
         scratch: Path,
         organisation: str | None = None,
+        trust_list: Path | None = None,
+        tsa_trust_list: Path | None = None,
     ) -> None:
         self._anchors_pem = anchors_pem
         self._tsa_anchors_pem = tsa_anchors_pem
         self._scratch = scratch
         self._organisation = organisation
+        self._trust_list = trust_list and trust_list.resolve()
+        self._tsa_trust_list = tsa_trust_list and tsa_trust_list.resolve()
 
     def read(self, source: Path) -> Credentials:
         """What the file carries.
@@ -53,6 +58,8 @@ class ConfinedCredentials:
                 anchors=anchors,
                 tsa_anchors=tsa_anchors,
                 organisation=self._organisation,
+                foreign_anchors=self._trust_list,
+                foreign_tsa_anchors=self._tsa_trust_list,
             )
             done = run_limited([sys.executable, "-I", "-B", *command], limits=LIMITS)
         if done.returncode == 0:

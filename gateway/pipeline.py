@@ -165,7 +165,7 @@ class Pipeline:
                 width=order.width,
                 height=order.height,
                 seed=order.seed,
-                model=order.model,
+                model=generator.name,
             )
             clip = generator.generate(request, on_progress=self._watch(order))
             if (clip.width, clip.height) != (order.width, order.height):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from gateway.errors import ConfigurationFault
 from gateway.provenance.certificates import Authority
@@ -45,12 +46,15 @@ def load_signature(settings: Settings, clock: Callable[[], datetime]) -> Signatu
     provenance = settings.provenance
     if provenance.pki == "development":
         pki = DevelopmentPki.load_or_create(settings.keys_dir, provenance.organisation, clock)
+        outside = provenance.tsa_url is not None
+        if outside and provenance.tsa_anchors is None:
+            raise ConfigurationFault("A tsa_url needs tsa_anchors: its root certificates.")
         return Signature(
             identity=pki.identity,
             anchors_pem=pki.anchors_pem,
-            tsa_anchors_pem=pki.tsa_anchors_pem,
+            tsa_anchors_pem=_text(provenance.tsa_anchors) or pki.tsa_anchors_pem,
             tsa_url=provenance.tsa_url,
-            local_tsa=pki.tsa,
+            local_tsa=None if outside else pki.tsa,
         )
     chain, key = provenance.certificate_chain, provenance.private_key
     anchors, stamps = provenance.trust_anchors, provenance.tsa_anchors
@@ -62,14 +66,24 @@ def load_signature(settings: Settings, clock: Callable[[], datetime]) -> Signatu
     if provenance.tsa_url is None:
         raise ConfigurationFault("provenance.pki = 'files' needs a tsa_url.")
     identity = SigningIdentity.from_files(chain=chain, key=key, anchors=anchors, now=clock())
-    try:
-        stamp_anchors = stamps.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise ConfigurationFault("provenance.tsa_anchors cannot be read.") from fault
+    if identity.organisation != provenance.organisation:
+        raise ConfigurationFault(
+            "provenance.organisation is not the organisation in the signing certificate."
+        )
     return Signature(
         identity=identity,
         anchors_pem=identity.anchors_pem,
-        tsa_anchors_pem=stamp_anchors,
+        tsa_anchors_pem=_text(stamps),
         tsa_url=provenance.tsa_url,
         local_tsa=None,
     )
+
+
+def _text(path: Path | None) -> str:
+    """The certificates in a file, or nothing when there is no file to read."""
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ConfigurationFault("provenance.tsa_anchors cannot be read.") from fault

@@ -78,7 +78,9 @@ class ModelCard:
         """Refuses a size or length the model does not make (`UnsupportedRequest`)."""
         if Size(width=width, height=height) not in self.sizes:
             allowed = ", ".join(str(size) for size in self.sizes)
-            raise UnsupportedRequest("size", f"{self.title} makes clips of these sizes: {allowed}.")
+            raise UnsupportedRequest(
+                "size", f"{self.title} makes clips of these sizes: {allowed}."
+            )
         if isinstance(seconds, bool) or seconds not in self.seconds:
             allowed = ", ".join(str(number) for number in self.seconds)
             raise UnsupportedRequest(
@@ -120,7 +122,13 @@ def read_card(folder: Path) -> ModelCard:
         )
     except OSError as error:
         raise WeightsMissing("The model's folder has no card.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (
+        tomllib.TOMLDecodeError,
+        UnicodeDecodeError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise WeightsMissing("The model's card cannot be read.") from error
     return card
 

@@ -54,7 +54,7 @@ class PatchCodec(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
 def fit_codec(patches: Tensor) -> PatchCodec:
     """Fits the codec to float[N,96] patches by an eigendecomposition of their covariance."""
-    codec = PatchCodec()
+    codec: PatchCodec = PatchCodec()
     rows = patches.double()
     mean = rows.mean(0)
     values, vectors = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))

@@ -71,7 +71,9 @@ class DiffusersGenerator:
 
     def _check(self, request: GenerationRequest) -> None:
         if request.model != self._card.name:
-            raise UnsupportedRequest("model", f"This generator makes {self._card.name} clips only.")
+            raise UnsupportedRequest(
+                "model", f"This generator makes {self._card.name} clips only."
+            )
         if not request.prompt.strip() or len(request.prompt) > MAX_PROMPT_CHARACTERS:
             raise UnsupportedRequest(
                 "prompt", f"A prompt has between 1 and {MAX_PROMPT_CHARACTERS} characters."
@@ -89,10 +91,12 @@ class DiffusersGenerator:
         self._card.verify(self._folder)
         import torch
         from diffusers import DiffusionPipeline
+        from diffusers.utils import logging as diffusers_logging
 
         from generator import embedded
 
         embedded.register()
+        diffusers_logging.disable_progress_bar()
         try:
             pipeline = DiffusionPipeline.from_pretrained(
                 self._folder,
@@ -125,7 +129,9 @@ class DiffusersGenerator:
         try:
             if "callback_on_step_end" in accepted:
 
-                def callback(_: Any, index: int, __: Any, kept: dict[str, Any]) -> dict[str, Any]:
+                def callback(
+                    _: Any, index: int, __: Any, kept: dict[str, Any]
+                ) -> dict[str, Any]:
                     step_done(index + 1)
                     return kept
 
@@ -189,7 +195,8 @@ def _as_frames(video: Any) -> Frames:
         raise GenerationError("The model returned something that is not a clip.")
     if not np.isfinite(array).all():
         raise GenerationError("The model returned numbers that are not finite.")
-    return np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+    frames: Frames = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+    return frames
 
 
 __all__ = ["DiffusersGenerator"]

@@ -111,7 +111,7 @@ class SceneVideoPipeline(DiffusionPipeline):  # type: ignore[misc]
         return SceneVideoOutput(frames=frames) if return_dict else (frames,)
 
     def _decode(self, latents: Tensor, output_type: str) -> NDArray[np.float32] | Tensor:
-        video = self.codec.decode(latents.to(self.codec.dtype)).float()
+        video: Tensor = self.codec.decode(latents.to(self.codec.dtype)).float()
         video = video[..., CROP_TOP : CROP_TOP + CROP_HEIGHT, :].permute(0, 2, 1, 3, 4)
         video = ((video + 1) / 2).clamp(0, 1)
         if output_type == "pt":

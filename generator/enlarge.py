@@ -65,7 +65,9 @@ class Enlarged:
 class _Between:
     """The movement from one drawn frame to the next."""
 
-    def __init__(self, left: int, before: _Image, after: _Image, width: int, height: int) -> None:
+    def __init__(
+        self, left: int, before: _Image, after: _Image, width: int, height: int
+    ) -> None:
         self.left = left
         self._before = _resize(before, width, height)
         self._after = _resize(after, width, height)
@@ -107,7 +109,7 @@ def _flow(one: _Image, two: _Image, width: int, height: int) -> _Field:
     """Where the pixels of `one` are in `two`, in pixels of the finished size."""
     import cv2
 
-    finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (one, two)]
     flow = cv2.GaussianBlur(finder.calc(grey[0], grey[1], None), (0, 0), 3)
     large = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)

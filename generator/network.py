@@ -40,7 +40,9 @@ class Conv(nn.Module):
             stride=(1, stride, stride),
             padding=(taps // 2, 1, 1),
         )
-        self.conv.to(memory_format=torch.channels_last_3d)
+        self.conv.weight.data = self.conv.weight.data.contiguous(
+            memory_format=torch.channels_last_3d
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.conv(x.permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1)

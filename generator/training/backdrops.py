@@ -19,13 +19,15 @@ def _rgb(*values: float) -> Image:
 def _sky(y: Field, top: Image, bottom: Image) -> Image:
     """Vertical gradient; y runs from 1 (top edge) to -1 (bottom edge)."""
     s = ((y + 1) / 2)[..., None]
-    return bottom + (top - bottom) * s
+    blend: Image = (bottom + (top - bottom) * s).astype(np.float32)
+    return blend
 
 
 def _over(image: Image, distance: Field, colour: Image, pixel: float) -> Image:
     """Paints `colour` where the signed distance is negative, one pixel soft."""
     alpha = np.clip(0.5 - distance / pixel, 0, 1)[..., None]
-    return image + (colour - image) * alpha
+    painted: Image = image + (colour - image) * alpha
+    return painted
 
 
 def _ridge(x: Field, rng: Random, level: float, height: float, waves: float) -> Field:
@@ -38,7 +40,8 @@ def _ridge(x: Field, rng: Random, level: float, height: float, waves: float) -> 
 
 
 def _disc(x: Field, y: Field, cx: float, cy: float, r: float) -> Field:
-    return np.hypot(x - cx, y - cy) - np.float32(r)
+    distance: Field = np.hypot(x - cx, y - cy) - np.float32(r)
+    return distance
 
 
 def _clouds(image: Image, x: Field, y: Field, rng: Random, pixel: float) -> Image:
@@ -118,7 +121,10 @@ def _forest(x: Field, y: Field, rng: Random, pixel: float) -> Image:
 
 def _city(x: Field, y: Field, rng: Random, pixel: float) -> Image:
     image = _sky(y, _rgb(0.66, 0.75, 0.85), _rgb(0.9, 0.87, 0.82))
-    for tone, low, high in ((_rgb(0.62, 0.66, 0.72), 0.1, 0.8), (_rgb(0.36, 0.4, 0.48), -0.4, 0.4)):
+    for tone, low, high in (
+        (_rgb(0.62, 0.66, 0.72), 0.1, 0.8),
+        (_rgb(0.36, 0.4, 0.48), -0.4, 0.4),
+    ):
         left = -1.7 + rng.uniform(-0.2, 0)
         while left < 1.7:
             width = rng.uniform(0.26, 0.42)
@@ -140,7 +146,7 @@ def _space(x: Field, y: Field, rng: Random, pixel: float) -> Image:
     image = _sky(y, _rgb(0.07, 0.02, 0.14), _rgb(0.2, 0.04, 0.27))
     cx, cy = rng.uniform(-1, 1), rng.uniform(-0.5, 0.5)
     glow = np.exp(-((x - cx) ** 2 + 3 * (y - cy) ** 2) * 1.5)[..., None]
-    image = image + glow * _rgb(0.25, 0.05, 0.3)
+    image = (image + glow * _rgb(0.25, 0.05, 0.3)).astype(np.float32)
     image = _stars(image, x, y, rng, pixel, -1)
     px, py = rng.choice((-1.0, 1.0)) * rng.uniform(0.9, 1.3), rng.uniform(-0.6, 0.6)
     planet = _disc(x, y, px, py, 0.3)

@@ -8,17 +8,45 @@ LANGUAGES = ("en", "fr", "es", "de")
 NOUNS: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
     "en": {
         "ball": (("a", "ball", "m"), ("a", "round ball", "m"), ("a", "beach ball", "m")),
-        "star": (("a", "star", "m"), ("a", "five-pointed star", "m"), ("a", "little star", "m")),
+        "star": (
+            ("a", "star", "m"),
+            ("a", "five-pointed star", "m"),
+            ("a", "little star", "m"),
+        ),
         "heart": (("a", "heart", "m"), ("a", "love heart", "m"), ("a", "big heart", "m")),
-        "car": (("a", "car", "m"), ("a", "small car", "m"), ("a", "automobile", "m"), ("a", "toy car", "m")),
-        "boat": (("a", "boat", "m"), ("a", "sailboat", "m"), ("a", "sailing ship", "m"), ("a", "ship", "m")),
+        "car": (
+            ("a", "car", "m"),
+            ("a", "small car", "m"),
+            ("a", "automobile", "m"),
+            ("a", "toy car", "m"),
+        ),
+        "boat": (
+            ("a", "boat", "m"),
+            ("a", "sailboat", "m"),
+            ("a", "sailing ship", "m"),
+            ("a", "ship", "m"),
+        ),
         "fish": (("a", "fish", "m"), ("a", "goldfish", "m"), ("a", "big fish", "m")),
         "rocket": (("a", "rocket", "m"), ("a", "space rocket", "m"), ("a", "spaceship", "m")),
         "flower": (("a", "flower", "m"), ("a", "blossom", "m"), ("a", "daisy", "m")),
-        "": (("a", "thing", "m"), ("a", "shape", "m"), ("a", "object", "m"), ("a", "cat", "m"),
-             ("a", "house", "m"), ("a", "man", "m"), ("a", "balloon animal", "m"), ("a", "tree", "m"),
-             ("a", "dog", "m"), ("a", "bird", "m"), ("a", "chair", "m"), ("a", "dragon", "m"),
-             ("a", "robot", "m"), ("a", "train", "m"), ("a", "woman", "m"), ("a", "cloud", "m")),
+        "": (
+            ("a", "thing", "m"),
+            ("a", "shape", "m"),
+            ("a", "object", "m"),
+            ("a", "cat", "m"),
+            ("a", "house", "m"),
+            ("a", "man", "m"),
+            ("a", "balloon animal", "m"),
+            ("a", "tree", "m"),
+            ("a", "dog", "m"),
+            ("a", "bird", "m"),
+            ("a", "chair", "m"),
+            ("a", "dragon", "m"),
+            ("a", "robot", "m"),
+            ("a", "train", "m"),
+            ("a", "woman", "m"),
+            ("a", "cloud", "m"),
+        ),
     },
     "fr": {
         "ball": (("une", "balle", "f"), ("un", "ballon", "m")),
@@ -29,7 +57,13 @@ NOUNS: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
         "fish": (("un", "poisson", "m"),),
         "rocket": (("une", "fusée", "f"),),
         "flower": (("une", "fleur", "f"),),
-        "": (("une", "chose", "f"), ("un", "objet", "m"), ("un", "chat", "m"), ("une", "maison", "f"), ("un", "robot", "m")),
+        "": (
+            ("une", "chose", "f"),
+            ("un", "objet", "m"),
+            ("un", "chat", "m"),
+            ("une", "maison", "f"),
+            ("un", "robot", "m"),
+        ),
     },
     "es": {
         "ball": (("una", "pelota", "f"), ("un", "balón", "m"), ("una", "bola", "f")),
@@ -40,7 +74,13 @@ NOUNS: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
         "fish": (("un", "pez", "m"), ("un", "pescado", "m")),
         "rocket": (("un", "cohete", "m"),),
         "flower": (("una", "flor", "f"),),
-        "": (("una", "cosa", "f"), ("un", "objeto", "m"), ("un", "gato", "m"), ("una", "casa", "f"), ("un", "robot", "m")),
+        "": (
+            ("una", "cosa", "f"),
+            ("un", "objeto", "m"),
+            ("un", "gato", "m"),
+            ("una", "casa", "f"),
+            ("un", "robot", "m"),
+        ),
     },
     "de": {
         "ball": (("ein", "Ball", "m"), ("eine", "Kugel", "f")),
@@ -51,7 +91,13 @@ NOUNS: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
         "fish": (("ein", "Fisch", "m"),),
         "rocket": (("eine", "Rakete", "f"),),
         "flower": (("eine", "Blume", "f"), ("eine", "Blüte", "f")),
-        "": (("ein", "Ding", "n"), ("ein", "Gegenstand", "m"), ("eine", "Katze", "f"), ("ein", "Haus", "n"), ("ein", "Roboter", "m")),
+        "": (
+            ("ein", "Ding", "n"),
+            ("ein", "Gegenstand", "m"),
+            ("eine", "Katze", "f"),
+            ("ein", "Haus", "n"),
+            ("ein", "Roboter", "m"),
+        ),
     },
 }
 
@@ -89,7 +135,10 @@ COLOUR_WORDS: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
     },
     "de": {
         "red": (("roter", "rote", "rotes"),),
-        "orange": (("oranger", "orange", "oranges"), ("orangefarbener", "orangefarbene", "orangefarbenes")),
+        "orange": (
+            ("oranger", "orange", "oranges"),
+            ("orangefarbener", "orangefarbene", "orangefarbenes"),
+        ),
         "yellow": (("gelber", "gelbe", "gelbes"),),
         "green": (("grüner", "grüne", "grünes"),),
         "blue": (("blauer", "blaue", "blaues"),),
@@ -101,12 +150,46 @@ COLOUR_WORDS: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
 
 MOTION_WORDS: dict[str, dict[str, tuple[str, ...]]] = {
     "en": {
-        "right": ("moves to the right", "goes from left to right", "drifts right", "moving right", "travels to the right", "glides from left to right"),
-        "left": ("moves to the left", "goes from right to left", "drifts left", "moving left", "travels to the left", "glides from right to left"),
+        "right": (
+            "moves to the right",
+            "goes from left to right",
+            "drifts right",
+            "moving right",
+            "travels to the right",
+            "glides from left to right",
+        ),
+        "left": (
+            "moves to the left",
+            "goes from right to left",
+            "drifts left",
+            "moving left",
+            "travels to the left",
+            "glides from right to left",
+        ),
         "up": ("rises", "goes up", "floats up", "climbs upwards", "rising", "moves upwards"),
-        "down": ("falls", "sinks down", "drops down", "falling", "comes down", "moves downwards"),
-        "bounce": ("bounces", "bounces up and down", "bouncing", "hops up and down", "jumps up and down"),
-        "closer": ("comes closer", "grows bigger", "approaches", "comes towards the camera", "growing larger", "gets closer to us"),
+        "down": (
+            "falls",
+            "sinks down",
+            "drops down",
+            "falling",
+            "comes down",
+            "moves downwards",
+        ),
+        "bounce": (
+            "bounces",
+            "bounces up and down",
+            "bouncing",
+            "hops up and down",
+            "jumps up and down",
+        ),
+        "closer": (
+            "comes closer",
+            "grows bigger",
+            "approaches",
+            "comes towards the camera",
+            "growing larger",
+            "gets closer to us",
+        ),
     },
     "fr": {
         "right": ("va vers la droite", "glisse vers la droite"),
@@ -136,16 +219,61 @@ MOTION_WORDS: dict[str, dict[str, tuple[str, ...]]] = {
 
 PLACES: dict[str, dict[str, tuple[str, ...]]] = {
     "en": {
-        "meadow": ("over a green meadow", "in a meadow", "on a grassy field", "over green hills", "in the grass under a blue sky"),
-        "sea": ("on the sea", "over the blue ocean", "at sea", "on the waves", "above the blue sea"),
-        "night": ("at night", "under the stars", "in the night sky", "by moonlight", "under a dark night sky"),
-        "desert": ("in the desert", "over sand dunes", "across the sandy desert", "in a yellow desert"),
+        "meadow": (
+            "over a green meadow",
+            "in a meadow",
+            "on a grassy field",
+            "over green hills",
+            "in the grass under a blue sky",
+        ),
+        "sea": (
+            "on the sea",
+            "over the blue ocean",
+            "at sea",
+            "on the waves",
+            "above the blue sea",
+        ),
+        "night": (
+            "at night",
+            "under the stars",
+            "in the night sky",
+            "by moonlight",
+            "under a dark night sky",
+        ),
+        "desert": (
+            "in the desert",
+            "over sand dunes",
+            "across the sandy desert",
+            "in a yellow desert",
+        ),
         "forest": ("in a forest", "in the woods", "among trees", "in a dark green forest"),
-        "city": ("in the city", "in front of skyscrapers", "over a city skyline", "in a big city", "downtown"),
-        "space": ("in outer space", "in space", "among planets and galaxies", "in the universe"),
-        "room": ("in a room", "inside a living room", "indoors", "in a bedroom", "in the house"),
+        "city": (
+            "in the city",
+            "in front of skyscrapers",
+            "over a city skyline",
+            "in a big city",
+            "downtown",
+        ),
+        "space": (
+            "in outer space",
+            "in space",
+            "among planets and galaxies",
+            "in the universe",
+        ),
+        "room": (
+            "in a room",
+            "inside a living room",
+            "indoors",
+            "in a bedroom",
+            "in the house",
+        ),
         "sunset": ("at sunset", "in the evening sun", "under an orange sunset sky", "at dusk"),
-        "mountains": ("in the mountains", "over snowy mountains", "in front of white mountain peaks", "in the Alps"),
+        "mountains": (
+            "in the mountains",
+            "over snowy mountains",
+            "in front of white mountain peaks",
+            "in the Alps",
+        ),
     },
     "fr": {
         "meadow": ("sur une prairie verte", "dans un pré", "dans l'herbe"),
@@ -186,7 +314,14 @@ PLACES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 OPENINGS: dict[str, tuple[str, ...]] = {
-    "en": ("a video of ", "a clip of ", "cartoon of ", "please show me ", "a short film: ", "an animation of "),
+    "en": (
+        "a video of ",
+        "a clip of ",
+        "cartoon of ",
+        "please show me ",
+        "a short film: ",
+        "an animation of ",
+    ),
     "fr": ("une vidéo d'", "un film : ", "montre-moi "),
     "es": ("un vídeo de ", "una animación: ", "muéstrame "),
     "de": ("ein Video: ", "ein Film: ", "zeige mir "),

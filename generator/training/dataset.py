@@ -52,7 +52,7 @@ def as_video(frames: NDArray[np.uint8]) -> torch.Tensor:
 
 def _encode_shard(start: int, stop: int, seed: int, codec_dir: str) -> str:
     torch.set_num_threads(1)
-    codec = PatchCodec.from_pretrained(codec_dir)
+    codec = PatchCodec.from_pretrained(codec_dir, low_cpu_mem_usage=False)
     latents = np.empty((stop - start, LATENT_CHANNELS, *GRID), np.float16)
     coverage = np.empty((stop - start, *GRID), np.uint8)
     for row, index in enumerate(range(start, stop)):
@@ -75,7 +75,9 @@ def build(folder: Path, clips: int, seed: int, workers: int) -> None:
         rows = []
         for index in range(CODEC_CLIPS):
             drawn = render(clip_scene(index, seed + 1), clip_seed(index, seed + 1))
-            cut = to_patches(as_video(drawn.frames)).reshape(-1, 3 * PATCH[0] * PATCH[1] * PATCH[2])
+            cut = to_patches(as_video(drawn.frames)).reshape(
+                -1, 3 * PATCH[0] * PATCH[1] * PATCH[2]
+            )
             rows.append(cut[torch.randperm(len(cut), generator=torch.manual_seed(index))[:600]])
         fit_codec(torch.cat(rows)).save_pretrained(codec_dir)
     if not (folder / "latents.npy").exists():

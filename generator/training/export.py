@@ -45,6 +45,7 @@ def export(run: Path, out: Path) -> None:
     lines = []
     everything = hashlib.sha256()
     for path in sorted(out.rglob("*.safetensors")):
+        path.chmod(0o644)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         everything.update(digest.encode())
         lines.append(f'"{path.relative_to(out).as_posix()}" = "{digest}"')

@@ -47,7 +47,7 @@ def train_head(seed: int) -> tuple[TextHead, dict[str, float]]:
             ]
         ).sum()
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
     return head.eval(), score_head(head, seed + 1)

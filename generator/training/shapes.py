@@ -16,18 +16,21 @@ PALE: RGB = (0.96, 0.96, 0.93)
 
 
 def _circle(x: Field, y: Field, cx: float, cy: float, r: float) -> Field:
-    return np.hypot(x - cx, y - cy) - np.float32(r)
+    distance: Field = np.hypot(x - cx, y - cy) - np.float32(r)
+    return distance
 
 
 def _ellipse(x: Field, y: Field, cx: float, cy: float, rx: float, ry: float) -> Field:
-    return (np.hypot((x - cx) / rx, (y - cy) / ry) - 1) * np.float32(min(rx, ry))
+    distance: Field = (np.hypot((x - cx) / rx, (y - cy) / ry) - 1) * np.float32(min(rx, ry))
+    return distance
 
 
 def _box(x: Field, y: Field, cx: float, cy: float, w: float, h: float, r: float) -> Field:
     qx = np.abs(x - cx) - (w - r)
     qy = np.abs(y - cy) - (h - r)
     outside = np.hypot(np.maximum(qx, 0), np.maximum(qy, 0))
-    return outside + np.minimum(np.maximum(qx, qy), 0) - np.float32(r)
+    distance: Field = outside + np.minimum(np.maximum(qx, qy), 0) - np.float32(r)
+    return distance
 
 
 def _polygon(x: Field, y: Field, points: list[tuple[float, float]]) -> Field:
@@ -57,8 +60,7 @@ def _star(x: Field, y: Field, main: RGB) -> list[Layer]:
     angles = np.pi / 2 + np.arange(10) * np.pi / 5
     radii = np.where(np.arange(10) % 2 == 0, 1.05, 0.48)
     points = [
-        (float(r * np.cos(a)), float(r * np.sin(a)))
-        for a, r in zip(angles, radii, strict=True)
+        (float(r * np.cos(a)), float(r * np.sin(a))) for a, r in zip(angles, radii, strict=True)
     ]
     return [(_polygon(x, y, points) - np.float32(0.04), main)]
 

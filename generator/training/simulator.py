@@ -82,7 +82,9 @@ def path(motion: str, rng: np.random.Generator) -> Path:
     elif motion == "bounce":
         hops = float(rng.uniform(1.8, 2.4))
         phase = float(rng.uniform(0, 1))
-        y = (np.abs(np.sin(np.pi * (hops * (s + 1) / 2 + phase))) * 0.95 - 0.5).astype(np.float32)
+        y = (np.abs(np.sin(np.pi * (hops * (s + 1) / 2 + phase))) * 0.95 - 0.5).astype(
+            np.float32
+        )
     else:
         radius = np.float32(size * 0.95) * (1 + np.float32(0.42) * s)
     wobble = np.float32(rng.uniform(0.03, 0.1))
@@ -102,7 +104,9 @@ def render(scene: Scene, seed: int, *, scale: int = 1) -> Rendering:
     height, width = CANVAS_HEIGHT * scale, CANVAS_WIDTH * scale
     pixel = 2 / height
     rows = 1 - (np.arange(height, dtype=np.float32) + 0.5) * np.float32(pixel)
-    columns = (np.arange(width, dtype=np.float32) + 0.5) * np.float32(pixel) - np.float32(ASPECT)
+    columns = (np.arange(width, dtype=np.float32) + 0.5) * np.float32(pixel) - np.float32(
+        ASPECT
+    )
     x, y = np.meshgrid(columns, rows)
     x, y = x.astype(np.float32), y.astype(np.float32)
     backdrop = np.clip(BACKDROPS[scene.background](x, y, rng, pixel) * light, 0, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
@@ -14,6 +14,9 @@ from safety.verdict import Action, Category, Reason, Stage, Verdict
 
 MINOR_NOTE = "speaks-of-a-minor"
 """Note of a moderator that found a word for a minor, without judging anything by it."""
+
+BROKEN_PROMISE_NOTE = "a-promised-category-is-missing"
+"""Note that the gate adds when a moderator left out a category that it promises."""
 
 _SEXUAL = (Category.SEXUAL_EXPLICIT, Category.SEXUAL_SUGGESTIVE)
 _log = logging.getLogger(__name__)
@@ -59,49 +62,33 @@ class PromptGate:
 
     moderators: tuple[PromptModerator, ...]
     policy: Policy
-    _names: tuple[str, ...] = field(init=False, default=())
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "moderators", tuple(self.moderators))
-        object.__setattr__(self, "_names", tuple(m.name for m in self.moderators))
 
     def judge(self, prompts: Sequence[str]) -> tuple[Verdict, ...]:
         """One verdict per prompt, in order. Never raises for the sake of a moderator."""
-        answers = [self._ask(moderator, prompts) for moderator in self.moderators]
+        answers = [_ask(moderator, prompts) for moderator in self.moderators]
+        names = tuple(answer.name for answer in answers)
         return tuple(
-            self._combine(prompt, [answer[i] for answer in answers])
+            self._combine(prompt, [answer.scores[i] for answer in answers], names)
             for i, prompt in enumerate(prompts)
         )
 
-    def _ask(
-        self, moderator: PromptModerator, prompts: Sequence[str]
-    ) -> list[PromptScores | None]:
-        """The answers of one moderator, None where it broke its promise."""
-        try:
-            found = list(moderator.score(prompts))
-        except Exception as error:  # noqa: BLE001  # whatever went wrong, the prompts are held
-            _log.error("moderator.failed %s %s", moderator.name, type(error).__name__)
-            return [None] * len(prompts)
-        if len(found) != len(prompts):
-            _log.error("moderator.miscounted %s", moderator.name)
-            return [None] * len(prompts)
-        return list(found)
-
-    def _combine(self, prompt: str, answers: Sequence[PromptScores | None]) -> Verdict:
+    def _combine(
+        self, prompt: str, answers: Sequence[PromptScores | None], names: tuple[str, ...]
+    ) -> Verdict:
         merged: dict[Category, float] = {}
         notes: set[str] = set()
         whole = bool(answers) and not is_too_long(prompt)
-        for moderator, answer in zip(self.moderators, answers, strict=True):
+        for answer in answers:
             if answer is None:
                 whole = False
                 continue
-            whole = whole and moderator.promises <= answer.scores.keys()
+            whole = whole and BROKEN_PROMISE_NOTE not in answer.notes
             notes.update(answer.notes)
             for category, score in answer.scores.items():
                 merged[category] = _stricter(merged.get(category), score)
         if MINOR_NOTE in notes and not self._is_chaste(merged):
             merged[Category.SEXUAL_MINORS] = _stricter(merged.get(Category.SEXUAL_MINORS), 1.0)
-        verdict = self.policy.judge(merged, stage=Stage.PROMPT, judges=self._names)
+        verdict = self.policy.judge(merged, stage=Stage.PROMPT, judges=names)
         if whole:
             return verdict
         return _with_reason(verdict, self.policy.fault(None, Stage.PROMPT))
@@ -112,6 +99,36 @@ class PromptGate:
             category in scores and scores[category] < self.policy.minor_sexual_limit
             for category in _SEXUAL
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answers:
+    """What one moderator said about all prompts; None where it said nothing usable."""
+
+    name: str
+    scores: tuple[PromptScores | None, ...]
+
+
+def _ask(moderator: PromptModerator, prompts: Sequence[str]) -> _Answers:
+    """Asks one moderator; whatever goes wrong in it leaves None for every prompt."""
+    name = f"{type(moderator).__name__}@unavailable"
+    try:
+        name = moderator.name
+        promises = moderator.promises
+        found = tuple(_checked(s, promises) for s in moderator.score(prompts))
+    except Exception as error:  # noqa: BLE001  # the prompts are held, whatever it was
+        _log.error("moderator.failed %s %s", name, type(error).__name__)
+        return _Answers(name=name, scores=(None,) * len(prompts))
+    if len(found) == len(prompts):
+        return _Answers(name=name, scores=found)
+    _log.error("moderator.miscounted %s", name)
+    return _Answers(name=name, scores=(None,) * len(prompts))
+
+
+def _checked(answer: PromptScores, promises: frozenset[Category]) -> PromptScores:
+    if promises <= answer.scores.keys():
+        return answer
+    return PromptScores(scores=answer.scores, notes=(*answer.notes, BROKEN_PROMISE_NOTE))
 
 
 def _stricter(one: float | None, other: float) -> float:

@@ -116,6 +116,8 @@ class UseModerator:
 
     def score(self, prompts: Sequence[str]) -> Sequence[PromptScores]:
         heads, _ = self._load()
+        if not prompts:
+            return []
         pieces: dict[str, int] = {}
         plans: list[list[int]] = []
         readable: list[bool] = []

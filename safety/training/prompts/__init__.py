@@ -1,0 +1,1 @@
+"""Training of the prompt classifier: our own prompts, the heads and their card."""

@@ -31,15 +31,18 @@ SOURCES = {
     "vbench_long": ("Apache-2.0", "Vchitect/VBench @45e79ec1"),
 }
 OWN = ("Apache-2.0", "written for Cinegate, safety/training/prompts")
+SUMMARY = (
+    "One head per policy id on the USE-multilingual v3 sentence vector; says how far a prompt "
+    "resembles what each policy stops."
+)
 LIMITS = (
-    "The scores are calibrated to false alarms on benign prompts, not to probabilities of harm.",
-    "The training rows in French, Spanish, German, Italian, Portuguese, Chinese, Japanese, "
-    "Arabic and Russian are few; most of what it knows was learnt in English.",
+    "The scores are calibrated to false alarms on benign prompts, not to chances of harm.",
+    "The training rows in languages other than English are few; most was learnt in English.",
     "Languages outside the encoder's list are not judged; the gate holds them.",
-    "Long prompts that hide one harmful clause, harm by implication, descriptions of protected "
-    "characters without a name, and harmless words in a harmful order are often missed.",
+    "Long prompts that hide one harmful clause and harm by implication are often missed.",
+    "Characters described without a name and harmful sequences are often missed.",
     "Hate, harassment and elections were learnt from few sentences; expect misses.",
-    "There is no head for sexual_minors and living_artist_style: rules judge these.",
+    "There is no head for sexual_minors, living_artist_style and temporal_composite.",
 )
 
 
@@ -54,14 +57,15 @@ def write(
     from safetensors.numpy import save
 
     names = np.frombuffer(",".join(heads).encode("ascii"), dtype=np.uint8)
-    content = save({**{k: np.ascontiguousarray(v) for k, v in layers.items()}, "categories": names})
+    content = save(
+        {**{k: np.ascontiguousarray(v) for k, v in layers.items()}, "categories": names}
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     lines = [
         'name = "prompt-heads"',
         f'version = "{VERSION}"',
-        'summary = "One head per policy id on the USE-multilingual v3 sentence vector; says how '
-        'far a prompt resembles what each policy stops."',
+        f'summary = "{SUMMARY}"',
         'licence = "Apache-2.0"',
         "limits = [",
         *(f"  {json.dumps(limit)}," for limit in LIMITS),

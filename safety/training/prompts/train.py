@@ -29,13 +29,17 @@ from safety.verdict import Category
 
 SEED = 20261122
 HIDDEN = 256
-EPOCHS = 14
+EPOCHS = 8
 BATCH = 256
-RULES_ONLY = frozenset({Category.SEXUAL_MINORS, Category.LIVING_ARTIST_STYLE})
-HEADS = tuple(c for c in Category if c not in RULES_ONLY)
+# Nothing was learnt about sequences (recall 0 on the tuning sets), so no head pretends to.
+WITHOUT_HEAD = frozenset(
+    {Category.SEXUAL_MINORS, Category.LIVING_ARTIST_STYLE, Category.TEMPORAL_COMPOSITE}
+)
+HEADS = tuple(c for c in Category if c not in WITHOUT_HEAD)
 PER_SENTENCE = {"en": 24, "*": 14}
 EVERYDAY = {"en": 1500, "*": 900}
 ALL = frozenset(HEADS)
+OUTPUTS = frozenset({"w2", "b2", "scale", "shift"})
 SOCIAL = frozenset({Category.HATE})
 
 BENIGN = ("coco_captions", "chronomagic", "fetv", "partiprompts", "t2i_compbench", "vbench",
@@ -111,14 +115,16 @@ def garbled(benign: Sequence[str], draw: random.Random) -> Iterator[Example]:
         if kind == 0:
             parts = [draw.choice(pieces) for _ in range(length)]
         elif kind == 1:
-            parts = [draw.choice((pieces, signs, vocabulary))[:] for _ in range(length)]
-            parts = [draw.choice(p) for p in parts]
+            parts = [
+                draw.choice(draw.choice((pieces, signs, vocabulary))) for _ in range(length)
+            ]
         elif kind == 2:
             parts = [draw.choice(draw.choice((pieces, scripts, signs))) for _ in range(length)]
         else:
-            size = lambda: draw.randint(3, 9)  # noqa: E731
             letters = "abcdefghijklmnopqrstuvwxyz"
-            parts = ["".join(draw.choices(letters, k=size())) for _ in range(length)]
+            parts = [
+                "".join(draw.choices(letters, k=draw.randint(3, 9))) for _ in range(length)
+            ]
         glue = draw.choice([" ", " ", "", " "]) if kind != 3 else " "
         text = glue.join(parts)
         if draw.random() < 0.4:  # a salad around or after an ordinary prompt
@@ -207,20 +213,21 @@ def fit(x: Any, y: Any, w: Any, *, hidden: int, epochs: int, seed: int) -> dict[
     tx, ty, tw = (torch.from_numpy(np.ascontiguousarray(a)) for a in (x, y, w))
     order = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
-        for batch in torch.randperm(len(tx), generator=order).split(BATCH):
+        for batch in torch.split(torch.randperm(len(tx), generator=order), BATCH):
             noise = 0.01 * torch.randn(len(batch), EMBEDDING_WIDTH, generator=order)
             logits = net(tx[batch] + noise)
             losses = nn.functional.binary_cross_entropy_with_logits(
                 logits, ty[batch], weight=tw[batch], reduction="sum"
             )
             optimiser.zero_grad()
-            (losses / len(batch)).backward()
+            (losses / len(batch)).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         schedule.step()
     state = {k: v.detach().numpy().copy() for k, v in net.state_dict().items()}
     return {
         "w1": np.ascontiguousarray(state["0.weight"].T), "b1": state["0.bias"],
         "w2": np.ascontiguousarray(state["3.weight"].T), "b2": state["3.bias"],
+        "scale": np.ones(y.shape[1], np.float32), "shift": np.zeros(y.shape[1], np.float32),
     }  # fmt: skip
 
 
@@ -237,6 +244,8 @@ def main() -> None:
     layers = fit(x, y, w, hidden=HIDDEN, epochs=EPOCHS, seed=SEED)
     from safety.training.prompts.card import write
 
+    # The general head only helped to shape the shared layer; no policy stands for it.
+    layers = {k: v[..., : len(HEADS)] if k in OUTPUTS else v for k, v in layers.items()}
     write(options.out / HEADS_FILE, layers, HEADS, Counter(e.source for e in found))
 
 

@@ -1,0 +1,99 @@
+"""What the text classifier promises about its parts; its verdicts are tested with the gate."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safety.language import Languages
+from safety.text_model import EMBEDDING_WIDTH, MAX_WINDOWS, WINDOW_CHARS, Heads, windows
+from safety.verdict import Category
+
+LANGUAGES = Languages()
+TEXTS = st.text(alphabet="abc .!?。\n", max_size=4000) | st.text(max_size=600)
+
+
+def heads(**changes: np.ndarray) -> Heads:
+    parts = {
+        "w1": np.zeros((EMBEDDING_WIDTH, 3), np.float32),
+        "b1": np.zeros(3, np.float32),
+        "w2": np.zeros((3, 2), np.float32),
+        "b2": np.array([-50.0, 50.0], np.float32),
+        "scale": np.ones(2, np.float32),
+        "shift": np.zeros(2, np.float32),
+    }
+    return Heads(categories=(Category.HATE, Category.VIOLENCE), **(parts | changes))
+
+
+def test_a_short_text_is_one_window() -> None:
+    assert windows("a cat. a dog.") == ("a cat. a dog.",)
+
+
+@given(TEXTS)
+def test_windows_cover_the_whole_text_in_a_bounded_number(text: str) -> None:
+    found = windows(text)
+    assert found[0] == text
+    assert len(found) <= MAX_WINDOWS + 1
+    if len(text) > WINDOW_CHARS:
+        assert set("".join("".join(found[1:]).split())) == set("".join(text.split()))
+
+
+def test_no_sentence_of_a_long_text_escapes_its_window() -> None:
+    filler = "The camera glides over the roofs of the town. " * 12
+    text = f"{filler}A fox sleeps. {filler}".strip()
+    assert any("A fox sleeps." in window and len(window) < 300 for window in windows(text)[1:])
+
+
+def test_scores_lie_between_0_and_1_even_for_extreme_logits() -> None:
+    scores = heads().scores(np.zeros((4, EMBEDDING_WIDTH), np.float32))
+    assert scores.shape == (4, 2)
+    assert (scores >= 0.0).all()
+    assert (scores <= 1.0).all()
+    assert scores[0, 0] < 1e-6
+    assert scores[0, 1] > 1 - 1e-6
+
+
+def test_a_broken_weight_shows_as_nan_and_not_as_a_low_score() -> None:
+    broken = heads(b2=np.array([math.nan, 0.0], np.float32))
+    scores = broken.scores(np.zeros((1, EMBEDDING_WIDTH), np.float32))
+    assert math.isnan(scores[0, 0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a man rides a horse through a river at dawn",
+        "un uomo attraversa il fiume a cavallo all'alba",
+        "een man rijdt op een paard door de rivier",
+        "ชายคนหนึ่งขี่ม้าข้ามแม่น้ำ",
+        "한 남자가 말을 타고 강을 건넌다",
+        "bir adam şafakta at sırtında nehri geçiyor",
+        "42",
+        "",
+        "k1ll 3v3ry0ne xyzzy qwrtp",
+        "🎈🎈🎈",
+    ],
+)
+def test_texts_that_the_model_can_read_are_not_called_foreign(text: str) -> None:
+    assert LANGUAGES.knows((text,))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dva muži opravují starou střechu domu na předměstí",
+        "två män lagar ett gammalt tak på ett hus utanför staden",
+        "két férfi javítja egy régi ház tetejét a külvárosban",
+        "hai người đàn ông đang sửa mái nhà cũ ở ngoại ô",
+        "दो आदमी पुराने घर की छत ठीक कर रहे हैं",
+        "δύο άντρες επισκευάζουν την παλιά στέγη",
+        "שני גברים מתקנים גג ישן",
+    ],
+)
+def test_texts_that_the_model_cannot_read_are_called_foreign(text: str) -> None:
+    assert not LANGUAGES.knows((text,))
+    assert not LANGUAGES.knows(("a man rides a horse", text))

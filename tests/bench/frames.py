@@ -26,7 +26,7 @@ from safety.nudity import NsfwJs, OpenNsfw
 from safety.policy import POLICY_PATH, Policy
 from safety.sampling import Frames, FrameSampler
 from safety.verdict import Action, Category
-from tests.bench.frames_benign import MAKERS, Clip, drawn_world, pictures
+from tests.bench.frames_benign import HEIGHT, MAKERS, WIDTH, Clip, drawn_world, pictures
 
 OUT = Path("docs/benchmarks/frames.json")
 FPS = 16.0
@@ -123,8 +123,14 @@ def model_clips(count: int) -> Iterator[tuple[str, Clip]]:
             model=model.name,
         )
         clip = model.generate(request, on_progress=lambda done, total: None)
-        small = [cv2.resize(f, (480, 270)) for chunk in clip.frames for f in chunk]
-        yield request.prompt, np.stack(small)
+        assert isinstance(clip.frames, Enlarged)
+        small = Enlarged(
+            drawn=clip.frames.drawn,
+            width=WIDTH,
+            height=HEIGHT,
+            frame_count=len(clip.frames.drawn),
+        )
+        yield request.prompt, np.concatenate(list(small))
 
 
 def planted(count: int) -> dict[str, Any]:
@@ -134,15 +140,14 @@ def planted(count: int) -> dict[str, Any]:
     for seed in range(count):
         rng = np.random.default_rng([9, seed])
         base, other = drawn_world(rng), drawn_world(rng)
-        long = Enlarged(drawn=base, width=160, height=90, frame_count=total)
+        long = faded(base, total)
         at = int(rng.integers(total))
-        foreign = cv2.resize(other[8], (160, 90))
-        for light, divisor in (("bright", 1), ("dark", 5)):
-            chosen = []
-            for sample in FrameSampler().sample(
-                _with(long, at, foreign, divisor), fps=PLANTED_FPS
-            ):
-                chosen.append(sample.index)
+        foreign = other[8]
+        for light, divisor in (("bright", np.uint8(1)), ("dark", np.uint8(5))):
+            clip = long.copy()
+            clip[at] = foreign
+            stream = [clip[start : start + 16] // divisor for start in range(0, total, 16)]
+            chosen = [s.index for s in FrameSampler().sample(stream, fps=PLANTED_FPS)]
             found[light] += at in chosen
             samples += len(chosen)
     return {
@@ -152,14 +157,12 @@ def planted(count: int) -> dict[str, Any]:
     }
 
 
-def _with(clip: Iterable[Frames], at: int, foreign: Frames, divisor: int) -> Iterator[Frames]:
-    index = 0
-    for chunk in clip:
-        changed = chunk.copy()
-        if index <= at < index + len(chunk):
-            changed[at - index] = foreign
-        index += len(chunk)
-        yield changed // np.uint8(divisor)
+def faded(drawn: Clip, total: int) -> Clip:
+    """``total`` frames that blend from each drawn frame into the next."""
+    places = np.linspace(0, len(drawn) - 1, total)
+    first = np.minimum(places.astype(int), len(drawn) - 2)
+    share = (places - first)[:, None, None, None]
+    return (drawn[first] * (1 - share) + drawn[first + 1] * share).astype(np.uint8)
 
 
 def cost(gate: FrameGate) -> dict[str, Any]:
@@ -203,6 +206,8 @@ def main() -> None:
     )
     result: dict[str, Any] = {"policy": gate.policy.hash, "cost": cost(gate)}
     print("cost per second of 720p video:", json.dumps(result["cost"]), flush=True)
+    result["planted"] = planted(PLANTED)
+    print("planted frames:", json.dumps(result["planted"]), flush=True)
     groups: dict[str, Iterable[tuple[str, Clip]]] = {
         kind: made(kind, arguments.clips) for kind in MAKERS
     }
@@ -219,8 +224,6 @@ def main() -> None:
             f"upper 95 % {row['stopped_rate_upper_95']:.3f}, highest {tops}",
             flush=True,
         )
-    result["planted"] = planted(PLANTED)
-    print("planted frames:", json.dumps(result["planted"]))
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(result, indent=2) + "\n")
     world = result["false_alarms"]["simulated world"]

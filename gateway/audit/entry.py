@@ -133,13 +133,9 @@ class Entry:
     @property
     def statement(self) -> tuple[object, ...]:
         """What the entry says, apart from when and from the random commitment."""
-        return (
-            self.id,
-            self.kind,
-            self.subject,
-            self.tenant,
-            canonical.dumps(dict(self.facts)),
-        )
+        facts = canonical.dumps(dict(self.facts))
+        has_personal = self.personal is not None
+        return (self.id, self.kind, self.subject, self.tenant, facts, has_personal)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -95,7 +95,10 @@ class SqlAuditLog:
                 rows.add_personal(session, event.id, half.record_key, half.record)
             return
         if earlier is None:
-            earlier = rows.waiting_leaf(session, event.id)
+            # The sequencer may move it between the two questions, never back.
+            earlier = rows.waiting_leaf(session, event.id) or rows.logged_leaf(
+                session, event.id
+            )
         elif added:
             session.execute(sa.delete(AuditOutbox).where(AuditOutbox.event_id == event.id))
         kept = session.scalar(

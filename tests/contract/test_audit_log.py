@@ -118,6 +118,15 @@ def test_another_statement_under_the_same_id_is_refused(
     assert room.log.inclusion(first.id).verify(room.key.verifier).facts == first.facts
 
 
+def test_a_personal_half_cannot_be_added_to_a_statement_later(room: Room) -> None:
+    room.record(event(1))
+    with pytest.raises(Conflict):
+        room.record(event(1, personal={"prompt": "x"}))
+    room.log.sequence()
+    with pytest.raises(Conflict):
+        room.record(event(1, personal={"prompt": "x"}))
+
+
 def test_a_receipt_stands_without_the_gateway(room: Room) -> None:
     ids = room.fill(300, batch=77)
     for number in (0, 76, 77, 255, 256, 299):

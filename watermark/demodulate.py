@@ -64,7 +64,7 @@ def soften(
     rows = pattern.data_rows - GRID
     radius = np.hypot(rows, pattern.data_columns)
     for raw, offset_x, offset_y in parts:
-        white, _ = whiten(raw)
+        white = whiten(raw[None])[0]
         seen = white[pattern.data_rows, pattern.data_columns]
         turn = (-2j * np.pi / SIZE) * (pattern.data_columns * offset_x + rows * offset_y)
         seen = seen * np.exp(turn)

@@ -3,7 +3,7 @@
 96 bits, most significant bit first:
 
     bits  0-7    layout version (1)
-    bits  8-71   clip id
+    bits  8-71   clip id, mixed by a fixed bijection (so that near ids are far apart)
     bits 72-95   CRC-24 over the first nine bytes (RFC 9580 §6.1: 0x864CFB, start 0xB704CE)
 
 Marks outlive programs: a bit of this layout never changes its meaning, a new layout takes a
@@ -24,6 +24,8 @@ ID_BITS: Final = 64
 PAYLOAD_BITS: Final = 96
 _CRC_POLYNOMIAL: Final = 0x864CFB
 _CRC_START: Final = 0xB704CE
+_WORD: Final = (1 << ID_BITS) - 1
+_MIX: Final = (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)
 
 
 class PayloadError(ValueError):
@@ -61,7 +63,7 @@ class Payload:
 
 def to_bits(payload: Payload) -> NDArray[np.uint8]:
     """Lays a payload out as uint8[96] of zeros and ones."""
-    head = bytes([VERSION]) + payload.clip_id.to_bytes(8, "big")
+    head = bytes([VERSION]) + _mix(payload.clip_id).to_bytes(8, "big")
     body = head + crc24(head).to_bytes(3, "big")
     return np.unpackbits(np.frombuffer(body, dtype=np.uint8))
 
@@ -73,7 +75,23 @@ def from_bits(bits: NDArray[np.uint8]) -> Payload | None:
         return None
     if crc24(body[:9]) != int.from_bytes(body[9:], "big"):
         return None
-    return Payload(clip_id=int.from_bytes(body[1:9], "big"))
+    return Payload(clip_id=_unmix(int.from_bytes(body[1:9], "big")))
+
+
+def _mix(value: int) -> int:
+    """A bijection of 64 bits: the MurmurHash3 finaliser (Appleby, public domain)."""
+    for factor in _MIX:
+        value = (value ^ value >> 33) * factor & _WORD
+    return value ^ value >> 33
+
+
+def _unmix(value: int) -> int:
+    # v ^ v >> 33 is its own inverse, because 33 is more than half of 64.
+    value ^= value >> 33
+    for factor in reversed(_MIX):
+        value = value * pow(factor, -1, _WORD + 1) & _WORD
+        value ^= value >> 33
+    return value
 
 
 def crc24(message: bytes) -> int:

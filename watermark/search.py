@@ -11,16 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watermark.geometry import Geometry
-from watermark.sync import mirrored, posed_plane, spectra, spectrum, synchronise
+from watermark.sync import (
+    Kernels,
+    batches,
+    best_scores,
+    kernels,
+    mirrored,
+    posed_plane,
+    spectrum,
+    synchronise,
+    transform,
+)
 from watermark.tile import Pattern
 
 SCALE_RANGE: Final = (0.5, 2.1)
 SCALE_STEP: Final = 0.005
 TURN_SCALE_RANGE: Final = (0.8, 1.3)
 TURNS: Final = tuple(sign * 0.8 * step for step in range(1, 14) for sign in (1, -1))
-SCAN_GRID: Final = 128
 HALVED_BELOW: Final = 1.3
 FINALISTS: Final = 10
+UNEVEN_MARGIN: Final = 0.1
 FINALIST_SCORE: Final = 4.8
 
 
@@ -39,17 +49,16 @@ def at_identity(plane: NDArray[np.float32], pattern: Pattern) -> Hypothesis:
 
 def scan(plane: NDArray[np.float32], pattern: Pattern) -> Iterator[Hypothesis]:
     """Yields refined hypotheses over scale and mirroring, most promising first."""
-    scales = _steps(*SCALE_RANGE)
-    found = _coarse(plane, pattern, scales, rotation=0.0, mirror=True)
-    yield from _refined(plane, pattern, found)
+    sheets = _Sheets(plane.shape, _steps(*SCALE_RANGE))
+    yield from _refined(plane, pattern, sheets.look(plane, pattern, rotation=0.0, mirror=True))
 
 
 def scan_turned(plane: NDArray[np.float32], pattern: Pattern) -> Iterator[Hypothesis]:
     """Yields refined hypotheses over small rotations, most promising first."""
-    scales = _steps(*TURN_SCALE_RANGE)
+    sheets = _Sheets(plane.shape, _steps(*TURN_SCALE_RANGE))
     found: list[Hypothesis] = []
     for rotation in TURNS:
-        found += _coarse(plane, pattern, scales, rotation=rotation, mirror=False)
+        found += sheets.look(plane, pattern, rotation=rotation, mirror=False)
     yield from _refined(plane, pattern, found)
 
 
@@ -58,35 +67,47 @@ def _steps(low: float, high: float) -> NDArray[np.float64]:
     return np.asarray(low * np.exp(SCALE_STEP * np.arange(count + 1)))
 
 
-def _coarse(
-    plane: NDArray[np.float32],
-    pattern: Pattern,
-    scales: NDArray[np.float64],
-    *,
-    rotation: float,
-    mirror: bool,
-) -> list[Hypothesis]:
-    posed = posed_plane(plane, flipped=False, rotation=rotation)
-    raws = _spectra(posed, scales)
-    found: list[Hypothesis] = []
-    for flipped in (False, True) if mirror else (False,):
-        seen = mirrored(raws) if flipped else raws
-        for scale, raw in zip(scales, seen, strict=True):
-            sync = synchronise(raw, pattern, grid=SCAN_GRID)
-            geometry = Geometry(
-                scale_x=float(scale), scale_y=float(scale), rotation=rotation, flipped=flipped
-            )
-            found.append(Hypothesis(geometry=geometry, score=sync.score))
-    return found
+class _Sheets:
+    """Looks at planes of one size under a list of scales."""
 
+    def __init__(self, shape: tuple[int, ...], scales: NDArray[np.float64]) -> None:
+        height, width = shape
+        fine = scales > HALVED_BELOW
+        half = (max(1, height // 2), max(1, width // 2))
+        self._parts: list[tuple[bool, NDArray[np.float64], Kernels]] = []
+        for halved, group in ((True, scales[~fine]), (False, scales[fine])):
+            for part in batches(group.size):
+                chosen = group[part]
+                # A plane of half the size does where that loses nothing.
+                size, factor = (half, 2.0) if halved else ((height, width), 1.0)
+                ready = kernels(size, chosen * factor, chosen * factor)
+                self._parts.append((halved, chosen, ready))
 
-def _spectra(plane: NDArray[np.float32], scales: NDArray[np.float64]) -> NDArray[np.complex64]:
-    """Spectra under n scales, from a plane of half the size where that loses nothing."""
-    fine = scales > HALVED_BELOW
-    size = (plane.shape[1] // 2, plane.shape[0] // 2)
-    halved = cv2.resize(plane[: size[1] * 2, : size[0] * 2], size, interpolation=cv2.INTER_AREA)
-    small = spectra(np.asarray(halved), 2 * scales[~fine], 2 * scales[~fine])
-    return np.concatenate([small, spectra(plane, scales[fine], scales[fine])])
+    def look(
+        self, plane: NDArray[np.float32], pattern: Pattern, *, rotation: float, mirror: bool
+    ) -> list[Hypothesis]:
+        posed = posed_plane(plane, flipped=False, rotation=rotation)
+        size = (max(1, posed.shape[1] // 2), max(1, posed.shape[0] // 2))
+        even = posed[: size[1] * 2, : size[0] * 2]
+        small = np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA))
+        found: list[Hypothesis] = []
+        for halved, scales, ready in self._parts:
+            raws = transform(small if halved else posed, ready)
+            for flipped in (False, True) if mirror else (False,):
+                scores = best_scores(mirrored(raws) if flipped else raws, pattern)
+                found += [
+                    Hypothesis(
+                        geometry=Geometry(
+                            scale_x=float(scale),
+                            scale_y=float(scale),
+                            rotation=rotation,
+                            flipped=flipped,
+                        ),
+                        score=float(score),
+                    )
+                    for scale, score in zip(scales, scores, strict=True)
+                ]
+        return found
 
 
 def _refined(
@@ -134,7 +155,8 @@ def _climb(
     for _ in range(3):
         changes = {name: getattr(best.geometry, name) * factor for name in names}
         fitted = _fit(plane, pattern, replace(best.geometry, **changes))
-        if fitted.score <= best.score:
+        # An uneven scale is rare: it has to pay for itself.
+        if fitted.score <= best.score + (0.0 if len(names) == 2 else UNEVEN_MARGIN):
             break
         best = fitted
     return best

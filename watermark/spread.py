@@ -23,6 +23,7 @@ from watermark.tile import Pattern, derive_pattern, synthesise
 from watermark.watermarker import Frames, FramesRefused
 
 MIN_SIDE: Final = 128
+FLAT_RMS: Final = 0.35
 SEEN_SCORE: Final = 3.0
 WORTH_DECODING: Final = 2.5
 
@@ -49,7 +50,7 @@ class SpreadWatermarker:
         name: str,
         *,
         target_psnr_db: float = 42.0,
-        flat_rms: float = 0.5,
+        flat_rms: float = FLAT_RMS,
     ) -> None:
         if not keys:
             raise ValueError("A watermarker needs at least one key.")
@@ -120,6 +121,7 @@ class SpreadWatermarker:
                 moved = search.at_identity(plane, pattern)
                 if moved.score > max(score, search.FINALIST_SCORE):
                     yield moved, pattern, plane
+        planes = [plane for plane in planes if np.ptp(plane) > 0]
         for scan in (search.scan, search.scan_turned):
             for pattern in patterns:
                 for plane in planes:
@@ -189,18 +191,18 @@ def _try(
     doubtful: _Find | None = None
     for tilt in TILTS:
         soft = soften(parts, pattern, tilt=tilt)
-        named = recognise(soft, candidates)
-        if named is not None and named.log10_p <= CERTAIN_LOG10_P:
-            return _Find(decoded=named, pattern=pattern, hypothesis=hypothesis, mode="registry")
+        # Decoding goes first: a strong mark also resembles words somewhat like its own.
+        mode: reading.Mode = "self_contained"
         decoded = decode(soft)
         if decoded is None:
+            decoded, mode = recognise(soft, candidates), "registry"
+        if decoded is None:
             continue
-        find = _Find(
-            decoded=decoded, pattern=pattern, hypothesis=hypothesis, mode="self_contained"
-        )
+        find = _Find(decoded=decoded, pattern=pattern, hypothesis=hypothesis, mode=mode)
         if decoded.log10_p <= CERTAIN_LOG10_P:
             return find
-        doubtful = doubtful or find
+        if mode == "self_contained":
+            doubtful = doubtful or find
     return doubtful
 
 

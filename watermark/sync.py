@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,11 +14,18 @@ from watermark.geometry import Geometry
 from watermark.tile import GRID, SIZE, Pattern
 
 FINE: Final = 256
-COARSE: Final = 64
+COARSE: Final = 96
 WEIGHT_LIMIT: Final = 2.0
 
 Spectrum = NDArray[np.complex64]
 """complex64[2 * GRID + 1, GRID + 1]: row ky + GRID, column kx, cycles per tile."""
+
+Spectra = NDArray[np.complex64]
+"""complex64[n, 2 * GRID + 1, GRID + 1]."""
+
+_LOW = np.arange(GRID + 1)
+_ALL = np.arange(-GRID, GRID + 1)
+_BATCH: Final = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,30 +37,41 @@ class Sync:
     offset_y: float
 
 
-def spectra(
-    plane: NDArray[np.float32], scales_x: NDArray[np.float64], scales_y: NDArray[np.float64]
-) -> NDArray[np.complex64]:
-    """The spectra of one plane under n pairs of scales: complex64[n, 41, 21].
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Kernels:
+    """The waves that n pairs of scales need for planes of one size; costly, so kept."""
 
-    A direct transform at the stretched frequencies: no resampling, and tiles add up by
-    themselves because the pattern is periodic.
+    across: NDArray[np.float32]
+    down: NDArray[np.complex64]
+
+
+def kernels(
+    shape: tuple[int, int], scales_x: NDArray[np.float64], scales_y: NDArray[np.float64]
+) -> Kernels:
+    """Prepares transforms of planes [H, W] at the given scales, at most 32 at a time."""
+    height, width = shape
+    waves = _waves(width, np.repeat(scales_x, _LOW.size), np.tile(_LOW, scales_x.size))
+    down = _waves(height, np.repeat(scales_y, _ALL.size), np.tile(_ALL, scales_y.size))
+    return Kernels(
+        across=np.concatenate([waves.real, waves.imag], axis=1),
+        down=np.ascontiguousarray(down.T).reshape(scales_y.size, _ALL.size, height),
+    )
+
+
+def transform(plane: NDArray[np.float32], prepared: Kernels) -> Spectra:
+    """The spectra of one plane: a direct transform at stretched frequencies.
+
+    Nothing is resampled, and tiles add up by themselves because the pattern is periodic.
     """
-    height, width = plane.shape
-    low = np.arange(GRID + 1)
-    all_y = np.arange(-GRID, GRID + 1)
-    out = np.empty((len(scales_x), 2 * GRID + 1, GRID + 1), dtype=np.complex64)
-    step = 16
-    for first in range(0, len(scales_x), step):
-        part = scales_x[first : first + step]
-        columns = len(part) * len(low)
-        kernel = _waves(width, np.repeat(part, len(low)), np.tile(low, len(part)))
-        both = plane @ np.concatenate([kernel.real, kernel.imag], axis=1)
-        rows = both[:, :columns] + 1j * both[:, columns:]
-        for index in range(len(part)):
-            kernel = _waves(height, np.full(len(all_y), scales_y[first + index]), all_y)
-            block = rows[:, index * len(low) : (index + 1) * len(low)]
-            out[first + index] = kernel.T @ block
-    return out
+    both = plane @ prepared.across
+    half = both.shape[1] // 2
+    rows = (both[:, :half] + 1j * both[:, half:]).reshape(len(plane), -1, _LOW.size)
+    return np.asarray(prepared.down @ rows.transpose(1, 0, 2))
+
+
+def batches(count: int) -> Iterator[slice]:
+    """Cuts n scales into what is transformed at once."""
+    yield from (slice(first, first + _BATCH) for first in range(0, count, _BATCH))
 
 
 def _waves(
@@ -69,14 +88,14 @@ def _waves(
 def spectrum(plane: NDArray[np.float32], geometry: Geometry) -> Spectrum:
     """The spectrum of a plane under a geometry, its offset not yet taken out."""
     posed = posed_plane(plane, flipped=geometry.flipped, rotation=geometry.rotation)
-    return np.asarray(
-        spectra(posed, np.array([geometry.scale_x]), np.array([geometry.scale_y]))[0]
-    )
+    scales = (np.array([geometry.scale_x]), np.array([geometry.scale_y]))
+    rows, columns = posed.shape
+    return np.asarray(transform(posed, kernels((rows, columns), *scales))[0])
 
 
-def mirrored(raw: NDArray[np.complex64]) -> NDArray[np.complex64]:
-    """Spectra of the mirrored plane, but for an offset: complex64[..., 41, 21]."""
-    return np.conj(raw[..., ::-1, :])
+def mirrored(raws: Spectra) -> Spectra:
+    """Spectra of the mirrored plane, but for an offset."""
+    return np.conj(raws[..., ::-1, :])
 
 
 def posed_plane(
@@ -91,25 +110,42 @@ def posed_plane(
     return np.asarray(cv2.warpAffine(posed, matrix, (width, height)), dtype=np.float32)
 
 
-def whiten(raw: Spectrum) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
-    """Divides a spectrum by its local deviation; returns the quotient and the deviation."""
+def whiten(raws: Spectra) -> Spectra:
+    """Divides spectra by their local deviation, over 7 x 7 neighbours."""
     # The other half plane mirrors this one; without it the axis would have half a surround.
-    full = np.concatenate([np.conj(raw[::-1, :0:-1]), raw], axis=1)
-    power = (full.real**2 + full.imag**2).astype(np.float64)
-    power[GRID, GRID] = 0
-    local = cv2.blur(power, (7, 7), borderType=cv2.BORDER_REFLECT)
-    deviation = np.sqrt(local[:, GRID:]) + 1e-9
-    return raw / deviation, deviation
+    full = np.concatenate([np.conj(raws[:, ::-1, :0:-1]), raws], axis=2)
+    power = full.real**2 + full.imag**2
+    power[:, GRID, GRID] = 0
+    stacked = np.ascontiguousarray(power.transpose(1, 2, 0))
+    local = cv2.blur(stacked, (7, 7), borderType=cv2.BORDER_REFLECT)
+    deviation = np.sqrt(local.reshape(stacked.shape).transpose(2, 0, 1)[:, :, GRID:])
+    return np.asarray(raws / (deviation + np.float32(1e-9)))
 
 
-def _pilot_terms(raw: Spectrum, pattern: Pattern) -> tuple[NDArray[np.complex128], float]:
-    white, _ = whiten(raw)
-    seen = white[pattern.pilot_rows, pattern.pilot_columns]
+def _pilot_terms(
+    raws: Spectra, pattern: Pattern
+) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
+    seen = whiten(raws)[:, pattern.pilot_rows, pattern.pilot_columns]
     size = np.abs(seen)
-    weight = np.minimum(size, WEIGHT_LIMIT) * pattern.pilot_amplitude
-    norm = float(np.sqrt(np.sum(weight * weight)))
-    unit = seen / np.maximum(size, 1e-12)
-    return weight * unit * np.conj(pattern.pilots), max(norm, 1e-12)
+    weight = np.minimum(size, WEIGHT_LIMIT) * pattern.pilot_amplitude.astype(np.float32)
+    norm = np.sqrt(np.sum(weight * weight, axis=1)) + np.float32(1e-12)
+    unit = seen / np.maximum(size, np.float32(1e-12))
+    terms = weight * unit * np.conj(pattern.pilots)
+    return terms.astype(np.complex64), norm.astype(np.float32)
+
+
+def _surfaces(raws: Spectra, pattern: Pattern, grid: int) -> NDArray[np.float32]:
+    """The pilots' score at every offset of a grid: float32[n, grid, grid]."""
+    terms, norm = _pilot_terms(raws, pattern)
+    plane = np.zeros((len(raws), grid, grid // 2 + 1), dtype=np.complex64)
+    # An inverse real transform of the conjugate adds each term and its mirror image. Columns
+    # with kx = 0 have no mirror image of their own, so theirs is written down.
+    plane[:, pattern.pilot_rows - GRID, pattern.pilot_columns] = np.conj(terms)
+    axis = np.flatnonzero(pattern.pilot_columns == 0)
+    plane[:, GRID - pattern.pilot_rows[axis], 0] = terms[:, axis]
+    surface = np.fft.irfft2(plane, s=(grid, grid))
+    factor = np.sqrt(2.0) * grid * grid / 2 / norm
+    return np.asarray(surface * factor[:, None, None], dtype=np.float32)
 
 
 def synchronise(raw: Spectrum, pattern: Pattern, *, grid: int = FINE) -> Sync:
@@ -119,24 +155,23 @@ def synchronise(raw: Spectrum, pattern: Pattern, *, grid: int = FINE) -> Sync:
     exp(-z²/2), whatever the frames show (a weighted sum of cosines of uniform phases is
     sub-Gaussian with variance 1/2 per unit weight).
     """
-    terms, norm = _pilot_terms(raw, pattern)
-    plane = np.zeros((grid, grid), dtype=np.complex64)
-    plane[pattern.pilot_rows - GRID, pattern.pilot_columns] = terms
-    surface = cv2.dft(plane.view(np.float32).reshape(grid, grid, 2), flags=0)[..., 0]
-    best = int(np.argmax(surface))
-    row, column = divmod(best, grid)
-    score = float(surface[row, column] * np.sqrt(2.0) / norm)
-    return Sync(score=score, offset_x=column * SIZE / grid, offset_y=row * SIZE / grid)
+    surface = _surfaces(raw[None], pattern, grid)[0]
+    row, column = divmod(int(np.argmax(surface)), grid)
+    return Sync(
+        score=float(surface[row, column]),
+        offset_x=column * SIZE / grid,
+        offset_y=row * SIZE / grid,
+    )
+
+
+def best_scores(raws: Spectra, pattern: Pattern) -> NDArray[np.float32]:
+    """The best score of each of n spectra over a coarse grid of offsets: float32[n]."""
+    return np.asarray(_surfaces(raws, pattern, COARSE).max(axis=(1, 2)))
 
 
 def score_at(raw: Spectrum, pattern: Pattern, offset_x: float, offset_y: float) -> float:
     """The pilots' score at a given offset."""
-    terms, norm = _pilot_terms(raw, pattern)
-    turn = np.exp(
-        (-2j * np.pi / SIZE)
-        * (
-            pattern.pilot_columns * offset_x
-            + (pattern.pilot_rows - GRID).astype(np.float64) * offset_y
-        )
-    )
-    return float(np.sum((terms * turn).real)) * float(np.sqrt(2.0)) / norm
+    terms, norm = _pilot_terms(raw[None], pattern)
+    rows = (pattern.pilot_rows - GRID).astype(np.float64)
+    angle = (-2 * np.pi / SIZE) * (pattern.pilot_columns * offset_x + rows * offset_y)
+    return float(np.sum((terms[0] * np.exp(1j * angle)).real) * np.sqrt(2.0) / norm[0])

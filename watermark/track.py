@@ -15,6 +15,7 @@ Affine = NDArray[np.float64]
 CORNERS: Final = 160
 MIN_CORNERS: Final = 24
 STILL_PIXELS: Final = 0.12
+CALM_FRAMES: Final = 8
 CUT_GREY_LEVELS: Final = 26.0
 MAX_LEFT: Final = 0.7
 """The share of the difference between frames that a true motion may leave over."""
@@ -50,6 +51,8 @@ class CameraTracker:
 
     def __init__(self) -> None:
         self._previous: NDArray[np.uint8] | None = None
+        self._moving = False
+        self._calm = 0
 
     def reset(self) -> None:
         """Forgets the previous frame: the next answer is "still"."""
@@ -65,13 +68,38 @@ class CameraTracker:
         previous, self._previous = self._previous, small
         if previous is None or previous.shape != small.shape:
             return Motion(matrix=identity(), still=True, cut=previous is not None)
-        if float(np.mean(cv2.absdiff(previous, small))) > CUT_GREY_LEVELS:
-            return Motion(matrix=identity(), still=True, cut=True)
-        matrix = _similarity(previous, small)
+        matrix = self._follow(previous, small)
         if matrix is None:
-            return Motion(matrix=identity(), still=True, cut=False)
+            cut = float(np.mean(cv2.absdiff(previous, small))) > CUT_GREY_LEVELS
+            return Motion(matrix=identity(), still=True, cut=cut)
         matrix[:, 2] /= min(ratio, 1.0)
         return Motion(matrix=matrix, still=False, cut=False)
+
+    def _follow(self, previous: NDArray[np.uint8], current: NDArray[np.uint8]) -> Affine | None:
+        """The motion, or None; a camera known to move is believed in small things too.
+
+        Dropping every small step of a moving camera would add up to a drift, and it would not
+        be the same drift for the reader.
+        """
+        matrix = _similarity(previous, current)
+        if matrix is None:
+            self._calm += 1
+            if self._calm >= CALM_FRAMES:
+                self._moving = False
+            return None
+        shift = _largest_shift(matrix, current.shape)
+        self._calm = self._calm + 1 if shift < STILL_PIXELS else 0
+        if self._moving and self._calm < CALM_FRAMES:
+            return matrix
+        self._moving = shift >= STILL_PIXELS and _explains(previous, current, matrix)
+        return matrix if self._moving else None
+
+
+def _largest_shift(matrix: Affine, shape: tuple[int, ...]) -> float:
+    height, width = shape
+    edges = np.array([[0, 0], [width, 0], [0, height], [width, height]], dtype=np.float64)
+    shift = edges @ matrix[:, :2].T + matrix[:, 2] - edges
+    return float(np.max(np.linalg.norm(shift, axis=1)))
 
 
 def _similarity(previous: NDArray[np.uint8], current: NDArray[np.uint8]) -> Affine | None:
@@ -88,9 +116,6 @@ def _similarity(previous: NDArray[np.uint8], current: NDArray[np.uint8]) -> Affi
     before, after = corners.reshape(-1, 2)[good], moved.reshape(-1, 2)[good]
     if len(before) < MIN_CORNERS:
         return None
-    step = np.linalg.norm(after - before, axis=1)
-    if np.mean(step < 2 * STILL_PIXELS) > 0.35:
-        return None  # a good part of the picture stands still: the camera does
     cv2.setRNGSeed(1)
     matrix, inliers = cv2.estimateAffinePartial2D(
         before, after, method=cv2.RANSAC, ransacReprojThreshold=0.6, maxIters=300
@@ -102,12 +127,6 @@ def _similarity(previous: NDArray[np.uint8], current: NDArray[np.uint8]) -> Affi
     if agreed.sum() < max(MIN_CORNERS, 0.55 * len(before)):
         return None
     if spread[0] < 0.5 * width or spread[1] < 0.4 * height:
-        return None
-    edges = np.array([[0, 0], [width, 0], [0, height], [width, height]], dtype=np.float64)
-    shift = edges @ matrix[:, :2].T + matrix[:, 2] - edges
-    if np.max(np.linalg.norm(shift, axis=1)) < STILL_PIXELS:
-        return None
-    if not _explains(previous, current, matrix):
         return None
     return np.asarray(matrix, dtype=np.float64)
 

@@ -111,10 +111,17 @@ def nulls(marker: SpreadWatermarker, count: int) -> dict[str, float]:
     return {"reads": count, "certain": certain, "worst_log10_p": worst, "best_pilot": best}
 
 
+def _verdict(row: Row) -> str:
+    if row["wrong"]:
+        return "WRONG"
+    return "ok" if row["exact"] else "registry" if row["registry"] else "--"
+
+
 def main() -> None:
     """Runs the benchmark and prints its table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
+    parser.add_argument("--attacks", default="")
     parser.add_argument("--required", action="store_true")
     parser.add_argument("--flat", type=float)
     parser.add_argument("--nulls", type=int, default=100)
@@ -125,6 +132,8 @@ def main() -> None:
     options = {} if asked.flat is None else {"flat_rms": asked.flat}
     marker = SpreadWatermarker([key], NAME, **options)
     names = [*REQUIRED] if asked.required else [*REQUIRED, *REPORTED]
+    if asked.attacks:
+        names = asked.attacks.split(",")
     rows: list[Row] = []
     for trial in trials():
         if not any(part in trial.name for part in asked.only.split(",")):
@@ -138,8 +147,7 @@ def main() -> None:
             flush=True,
         )
         marks = [
-            f"{r['attack']} {'ok' if r['exact'] else 'WRONG' if r['wrong'] else 'reg' if r['registry'] else '--'}"
-            f" {r['log10_p']:.0f}/{r['pilot']}/{r['seconds']}s"
+            f"{r['attack']} {_verdict(r)} {r['log10_p']:.0f}/{r['pilot']}/{r['seconds']}s"
             for r in found
         ]
         print("   ", " | ".join(marks), flush=True)

@@ -31,7 +31,7 @@ from watermark.spread import SpreadWatermarker
 WIDTH, HEIGHT, FPS, FRAMES = 640, 360, 24, 48
 CLIP, LEAKED, CROSSED, NAMED = (
     0x8F3B5C0E91D2A647,
-    0x1C64E97A03B8D5F2,
+    0x8F3B5C0E91D2A646,  # one bit away from a clip that was released
     0xB7052FD48C6E193A,
     0x52D9A8164FE37BC0,
 )

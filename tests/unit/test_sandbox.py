@@ -143,6 +143,8 @@ def test_stopping_early_kills_the_child(tmp_path: Path) -> None:
         chunks = video.chunks
         next(chunks)
         assert alive(pid)
+        chunks.close()  # type: ignore[attr-defined]
+        assert not alive(pid)
     assert not alive(pid)
     with decode_untrusted(path) as video:
         pid = video._child._process.pid

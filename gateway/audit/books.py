@@ -30,6 +30,7 @@ from gateway.tables import (
 # How long an event may wait for its index and checkpoint before that is a fault.
 GRACE = dt.timedelta(seconds=60)
 FETCH = 1_000
+MAX_DAMAGES = 20
 UNREADABLE = "a stored value cannot be read"
 
 
@@ -118,10 +119,12 @@ def check_database(
 
     1. No event has waited longer than a minute for its index, nor an entry for a checkpoint.
     2. Each kept personal half fits its commitment; each missing one was erased on record.
-    3. Each released video names a ``video.published`` entry under a checkpoint, of the same
-       video, tenant, clip id and SHA-256; and its release is on record.
+    3. Each video that is or was released names a ``video.published`` entry under a
+       checkpoint, of the same video, tenant, clip id, SHA-256, size and manifest; and its
+       release is on record.
     4. Each recorded release belongs to a known released video, or to one deleted on record.
     5. Each verdict and each finished stage has its event in the log or waiting for it.
+    6. A SQLite file is sound: its pages, its indexes, its constraints.
 
     What waits in the outbox is not under a signature yet; a change there is found only when
     the leaf is malformed or 2 to 5 contradict it.
@@ -141,6 +144,8 @@ def check_database(
 
         check.run(watch)
         try:
+            if database.is_sqlite:
+                _check_file(session, check)
             _check_waiting(session, check, seen, now)
             _check_personal(session, check, seen)
             _check_released(session, check, seen)
@@ -163,6 +168,13 @@ def _remember(seen: _Seen, index: int, entry: Entry) -> None:
         seen.erased.add(str(entry.facts.get("event")))
     if entry.personal is not None:
         seen.personal[entry.id] = entry.personal
+
+
+def _check_file(session: Session, check: Check) -> None:
+    # 6: an index that was changed would make later look-ups lie.
+    for (text,) in session.execute(sa.text(f"PRAGMA integrity_check({MAX_DAMAGES})")):
+        if text != "ok":
+            check.fault(FaultKind.MALFORMED, "database", str(text))
 
 
 def _check_waiting(session: Session, check: Check, seen: _Seen, now: dt.datetime) -> None:
@@ -209,12 +221,11 @@ def _check_released(session: Session, check: Check, seen: _Seen) -> None:
         Video.clip_id,
         Video.sha256,
         Video.size_bytes,
+        Video.manifest_id,
         Video.audit_index,
     ).where(sa.or_(Video.state == "released", Video.audit_index.is_not(None)))
     videos = {row.id: row for row in session.execute(query)}
     for video in videos.values():
-        if video.state != "released":
-            continue
         entry = seen.published.get(-1 if video.audit_index is None else video.audit_index)
         fits = (
             entry is not None
@@ -224,9 +235,10 @@ def _check_released(session: Session, check: Check, seen: _Seen) -> None:
             and entry.facts.get("clip_id") == video.clip_id
             and entry.facts.get("sha256") == video.sha256
             and entry.facts.get("size_bytes", video.size_bytes) == video.size_bytes
+            and entry.facts.get("manifest_id", video.manifest_id) == video.manifest_id
         )
         if not fits:
-            check.fault(FaultKind.STATE, video.id, "it is released, the log says otherwise")
+            check.fault(FaultKind.STATE, video.id, "its publication is not as the log has it")
         if video.id not in seen.released:
             check.fault(FaultKind.STATE, video.id, "its release is not on record")
     # 4

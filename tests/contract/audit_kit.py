@@ -116,7 +116,12 @@ def video_row(session: Session, number: int, **changes: Any) -> Video:
 def release(room: Room, number: int) -> None:
     """Publish and release a video the way the pipeline does."""
     sha256 = f"{number:064x}"
-    facts = {"clip_id": f"{number:016x}", "sha256": sha256}
+    facts: dict[str, Any] = {
+        "clip_id": f"{number:016x}",
+        "sha256": sha256,
+        "size_bytes": 1_000,
+        "manifest_id": "urn:c2pa:1",
+    }
     published = event(number, kind=EventKind.VIDEO_PUBLISHED, facts=facts)
     with room.database.write() as session:
         video_row(session, number)
@@ -127,7 +132,7 @@ def release(room: Room, number: int) -> None:
     with room.database.write() as session:
         row = session.get(Video, f"video_{number}")
         assert row is not None
-        row.sha256, row.size_bytes = sha256, 1_000
+        row.sha256, row.size_bytes, row.manifest_id = sha256, 1_000, "urn:c2pa:1"
         row.watermark_ok = row.credentials_ok = True
         row.audit_index, row.state = index, "released"
         room.log.record(session, event(number, kind=EventKind.VIDEO_RELEASED, facts=facts))

@@ -6,7 +6,6 @@ import contextlib
 import datetime as dt
 import json
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,10 +15,11 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.orm import Session
 
 from gateway.audit import check, folder
-from gateway.audit.books import check_database
-from gateway.audit.check import check_export, main, plain
+from gateway.audit.books import Books, check_database
+from gateway.audit.check import Check, check_export, main, plain
 from gateway.audit.checkpoint import CheckpointFault, CheckpointKey
 from gateway.audit.export import export
 from gateway.audit.log import SqlAuditLog
@@ -81,51 +81,60 @@ def test_an_empty_log_has_no_fault(room: Room) -> None:
     assert checked(room) == CheckReport(entries=0, checkpoints=0, faults=(), anchored=False)
 
 
-def test_every_changed_byte_in_the_database_is_found(room: Room) -> None:
-    """All bytes of a small log: leaves and their copies, tiles, notes, personal halves."""
-    room.record(event(0, personal={"prompt": "a heron"}))
-    room.log.sequence()
-    room.record(event(1))
-    room.log.sequence()
-    assert checked(room).ok
-    columns = {
-        "audit_entries": ("event_id", "subject", "leaf"),
-        "audit_tiles": ("hashes",),
-        "audit_checkpoints": ("note",),
-        "audit_personal": ("event_id", "record_key", "record"),
-    }
-    tried = 0
-    for table, names in columns.items():
-        for name in names:
-            for row, whole in cells(room, table, name):
-                for at in range(len(whole)):
-                    turned = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
-                    assert_found(room, table, name, row, turned)
-                    tried += 1
-                put(room, table, name, row, whole)
-    assert checked(room).ok
-    assert tried > 900
-
-
-def cells(room: Room, table: str, name: str) -> list[tuple[int, bytes]]:
-    with room.database.read() as session:
-        query = f"SELECT rowid, CAST({name} AS BLOB) FROM {table}"
-        return [(row, value) for row, value in session.execute(sa.text(query))]
-
-
+LOGGED = {
+    "audit_entries": ("event_id", "subject", "leaf"),
+    "audit_tiles": ("hashes",),
+    "audit_checkpoints": ("note",),
+}
 TEXTS = {"event_id", "subject", "note"}
 
 
-def put(room: Room, table: str, name: str, row: int, value: bytes) -> None:
+def test_every_changed_byte_in_the_database_is_found(room: Room) -> None:
+    """All bytes of a small log: leaves and their copies, tiles, notes."""
+    room.fill(2, batch=1)
+    room.execute("SELECT 1")  # This takes the triggers away.
+    tried = 0
+    with room.database.read() as session:
+        for table, names in LOGGED.items():
+            for name in names:
+                for row, whole in cells(session, table, name):
+                    for at in range(len(whole)):
+                        turned = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+                        with contextlib.suppress(sa.exc.IntegrityError):  # An id that is taken.
+                            put(session, table, name, row, turned)
+                            report = Check(Books(session), room.key.verifier).run()
+                            assert not report.ok, (table, name, row, at)
+                        tried += 1
+                    put(session, table, name, row, whole)
+        assert Check(Books(session), room.key.verifier).run().ok
+    assert tried > 800
+
+
+def test_every_changed_byte_of_a_personal_half_is_found(room: Room) -> None:
+    room.record(event(0, personal={"prompt": "a heron"}))
+    room.log.sequence()
+    for name in ("event_id", "record_key", "record"):
+        with room.database.read() as session:
+            ((row, whole),) = cells(session, "audit_personal", name)
+        for at in range(len(whole)):
+            turned = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+            with room.database.write() as session:
+                put(session, "audit_personal", name, row, turned)
+            assert FaultKind.PERSONAL in kinds(checked(room)), (name, at)
+        with room.database.write() as session:
+            put(session, "audit_personal", name, row, whole)
+    assert checked(room).ok
+
+
+def cells(session: Session, table: str, name: str) -> list[tuple[int, bytes]]:
+    query = f"SELECT rowid, CAST({name} AS BLOB) FROM {table}"
+    return [(row, value) for row, value in session.execute(sa.text(query))]
+
+
+def put(session: Session, table: str, name: str, row: int, value: bytes) -> None:
     kind = "TEXT" if name in TEXTS else "BLOB"
-    statement = f"UPDATE {table} SET {name} = CAST(? AS {kind}) WHERE rowid = ?"
-    room.execute(statement, value, row)
-
-
-def assert_found(room: Room, table: str, name: str, row: int, changed: bytes) -> None:
-    with contextlib.suppress(sqlite3.IntegrityError):  # Another row has this id already.
-        put(room, table, name, row, changed)
-        assert not checked(room).ok, f"{table}.{name} of row {row} became {changed!r}"
+    statement = f"UPDATE {table} SET {name} = CAST(:value AS {kind}) WHERE rowid = :row"
+    session.execute(sa.text(statement), {"value": value, "row": row})
 
 
 @settings(
@@ -133,25 +142,17 @@ def assert_found(room: Room, table: str, name: str, row: int, changed: bytes) ->
 )
 @given(data=st.data())
 def test_a_changed_byte_in_a_larger_log_is_found(full: Room, data: st.DataObject) -> None:
-    table, name = data.draw(
-        st.sampled_from(
-            [
-                ("audit_entries", "leaf"),
-                ("audit_entries", "event_id"),
-                ("audit_tiles", "hashes"),
-                ("audit_checkpoints", "note"),
-            ]
-        )
-    )
-    row, good = data.draw(st.sampled_from(cells(full, table, name)))
-    whole = bytearray(good)
-    at = data.draw(st.integers(min_value=0, max_value=len(whole) - 1))
-    byte = data.draw(st.integers(min_value=0, max_value=255).filter(lambda b: b != whole[at]))
-    whole[at] = byte
-    try:
-        assert_found(full, table, name, row, bytes(whole))
-    finally:
-        put(full, table, name, row, good)
+    places = [(table, name) for table, names in LOGGED.items() for name in names]
+    table, name = data.draw(st.sampled_from(places))
+    full.execute("SELECT 1")
+    with full.database.read() as session:
+        row, good = data.draw(st.sampled_from(cells(session, table, name)))
+        whole = bytearray(good)
+        at = data.draw(st.integers(min_value=0, max_value=len(whole) - 1))
+        whole[at] = data.draw(st.integers(0, 255).filter(lambda byte: byte != good[at]))
+        with contextlib.suppress(sa.exc.IntegrityError):
+            put(session, table, name, row, bytes(whole))
+            assert not Check(Books(session), full.key.verifier).run().ok
 
 
 @pytest.mark.parametrize(
@@ -302,6 +303,9 @@ def test_released_videos_agree_with_the_log(room: Room) -> None:
         f"UPDATE videos SET sha256 = '{'f' * 64}'",
         "UPDATE videos SET clip_id = 'ffffffffffffffff'",
         "UPDATE videos SET tenant_id = 'tnt_2'",
+        "UPDATE videos SET size_bytes = 1001",
+        "UPDATE videos SET manifest_id = 'urn:other'",
+        "UPDATE videos SET state = 'deleted', sha256 = 'f'",
         "UPDATE videos SET audit_index = 1",
         "UPDATE videos SET audit_index = 9",
         "UPDATE videos SET audit_index = -1",
@@ -317,7 +321,7 @@ def test_a_released_video_that_the_log_contradicts_is_found(room: Room, statemen
     room.execute("INSERT INTO tenants VALUES ('tnt_2', 'Other', '2026-11-22')")
     assert checked(room).ok
     room.execute(statement)
-    assert kinds(checked(room)) == {FaultKind.STATE}
+    assert FaultKind.STATE in kinds(checked(room))
 
 
 def test_a_video_that_was_released_past_the_log_is_found(room: Room) -> None:
@@ -332,9 +336,30 @@ def test_a_video_that_was_released_past_the_log_is_found(room: Room) -> None:
             credentials_ok=True,
             audit_index=0,
         )
-    assert kinds(checked(room)) == {FaultKind.STATE}
+    assert FaultKind.STATE in kinds(checked(room))
     room.fill(1)
-    assert kinds(checked(room)) == {FaultKind.STATE}
+    assert FaultKind.STATE in kinds(checked(room))
+
+
+def test_a_damaged_index_of_the_file_is_found(room: Room) -> None:
+    room.fill(40)
+    with room.database.engine.connect() as connection:
+        connection.exec_driver_sql("ROLLBACK")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.exec_driver_sql("BEGIN")
+    assert checked(room).ok
+    room.database.dispose()
+    path = room.folder / "log.db"
+    whole = path.read_bytes()
+    # The index on event ids holds each id a second time; the table comes last or first.
+    places = [at for at in range(len(whole)) if whole.startswith(b"video_17:mark", at)]
+    assert len(places) >= 2
+    for at in places:
+        path.write_bytes(whole[: at + 6] + b"8" + whole[at + 7 :])
+        assert not checked(room).ok, at
+        room.database.dispose()
+    path.write_bytes(whole)
+    assert checked(room).ok
 
 
 def test_a_deletion_on_record_is_no_fault(room: Room) -> None:

@@ -27,6 +27,24 @@ router = APIRouter(include_in_schema=False)
 templates = Jinja2Templates(directory=HERE / "templates")
 
 
+def in_words(value: Any) -> str:
+    """A value of a report for people: lists with commas, no Python in sight."""
+    if value is None or value in ((), [], {}):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key.replace('_', ' ')} {in_words(v)}" for key, v in value.items())
+    if isinstance(value, list | tuple):
+        if len(value) == 2 and all(isinstance(x, int | float) for x in value):
+            return f"{value[0]:g} to {value[1]:g} s"
+        return ", ".join(in_words(item) for item in value)
+    return str(value)
+
+
+templates.env.filters["in_words"] = in_words
+
+
 def install(app: FastAPI) -> None:
     """Add the pages and their static files."""
     app.include_router(router)

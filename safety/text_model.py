@@ -38,7 +38,9 @@ _SENTENCE_END = re.compile(r"(?<=[.!?;。！？；؟])\s*|\n+")
 class Heads:
     """The trained layers: x → relu(x·W1 + b1)·W2 + b2 → a·z + c → sigmoid.
 
-    ``w1`` [512, H], ``w2`` [H, C]; ``scale`` and ``shift`` [C] calibrate each head.
+    ``w1`` [512, H], ``w2`` [H, C]; ``scale`` and ``shift`` [C] calibrate each head. No score
+    of a head exceeds its ``ceiling`` [C]: a head that may not refuse stays below the policy's
+    threshold for that.
     """
 
     categories: tuple[Category, ...]
@@ -48,6 +50,7 @@ class Heads:
     b2: NDArray[np.float32]
     scale: NDArray[np.float32]
     shift: NDArray[np.float32]
+    ceiling: NDArray[np.float32]
 
     @classmethod
     def load(cls, directory: Path) -> tuple[Heads, WeightsCard]:
@@ -68,7 +71,8 @@ class Heads:
         """float32[N, 512] → float32[N, C], each in 0..1; NaN stays NaN."""
         hidden = np.maximum(embeddings @ self.w1 + self.b1, 0.0)
         logits = (hidden @ self.w2 + self.b2) * self.scale + self.shift
-        result: NDArray[np.float32] = 1.0 / (1.0 + np.exp(-np.clip(logits, -40.0, 40.0)))
+        raw = 1.0 / (1.0 + np.exp(-np.clip(logits, -40.0, 40.0)))
+        result: NDArray[np.float32] = np.minimum(raw, self.ceiling)  # keeps NaN
         return result
 
 

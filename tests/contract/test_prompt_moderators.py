@@ -122,7 +122,7 @@ def test_bold_film_prompts_pass() -> None:
     blocked = sum(v.action is Action.BLOCK for v in verdicts)
     stopped = sum(v.action is not Action.ALLOW for v in verdicts)
     assert blocked <= 0.02 * len(texts)
-    assert stopped <= 0.05 * len(texts)
+    assert stopped <= 0.10 * len(texts)
 
 
 @pytest.mark.parametrize("category", list(CLEAR))
@@ -230,3 +230,10 @@ def test_weights_that_differ_from_their_card_are_never_used(tmp_path: Path) -> N
         UseModerator(folder).score(["a cat"])
     with pytest.raises(WeightsMissing):
         UseModerator(tmp_path / "nowhere").score(["a cat"])
+
+
+def test_a_gate_whose_classifier_has_no_weights_holds_everything(tmp_path: Path) -> None:
+    gate = PromptGate(moderators=(RULES, UseModerator(tmp_path)), policy=POLICY)
+    harmless, harmful = gate.judge(["a cat on a wall", "Mickey Mouse on a wall"])
+    assert harmless.action is Action.REVIEW
+    assert harmful.action is Action.BLOCK

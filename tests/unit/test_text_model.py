@@ -25,6 +25,7 @@ def heads(**changes: np.ndarray) -> Heads:
         "b2": np.array([-50.0, 50.0], np.float32),
         "scale": np.ones(2, np.float32),
         "shift": np.zeros(2, np.float32),
+        "ceiling": np.ones(2, np.float32),
     }
     return Heads(categories=(Category.HATE, Category.VIOLENCE), **(parts | changes))
 
@@ -55,6 +56,12 @@ def test_scores_lie_between_0_and_1_even_for_extreme_logits() -> None:
     assert (scores <= 1.0).all()
     assert scores[0, 0] < 1e-6
     assert scores[0, 1] > 1 - 1e-6
+
+
+def test_no_score_exceeds_the_ceiling_of_its_head() -> None:
+    capped = heads(ceiling=np.array([1.0, 0.8], np.float32))
+    scores = capped.scores(np.zeros((1, EMBEDDING_WIDTH), np.float32))
+    assert scores[0, 1] == np.float32(0.8)
 
 
 def test_a_broken_weight_shows_as_nan_and_not_as_a_low_score() -> None:

@@ -1,6 +1,7 @@
 """Calibrates the heads on benign prompts, so that a score means the same for every policy.
 
-A score of 0.6 is reached by REVIEW_SHARE of benign prompts, 0.9 by BLOCK_SHARE of them. Run
+0.6 (the policy's threshold for review) and 0.9 (for block) are set such that all heads together
+stop STOPPED_SHARE and block BLOCKED_SHARE of the creative tuning prompts. Run
 ``python -m safety.training.prompts.calibrate DATA [--cache DIR]`` after training; DATA holds
 the folder ``dev``. Only the sources in TUNE are read: the others are for reporting.
 """
@@ -12,6 +13,7 @@ import gzip
 import json
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,21 +27,36 @@ from safety.training.prompts.card import write
 from safety.training.prompts.train import SEED, embed
 from safety.verdict import Category
 
-TUNE_BENIGN = ("devil", "phygenbench", "multi30k_train")
+CREATIVE = ("devil", "phygenbench")
+CAPTIONS = ("multi30k_train",)
 TUNE_UNSAFE = ("t2i_riskyprompt", "unsafe_diffusion")
-TUNE = frozenset(TUNE_BENIGN + TUNE_UNSAFE)
+TUNE = frozenset(CREATIVE + CAPTIONS + TUNE_UNSAFE)
 PER_LANGUAGE = 600
-REVIEW_SHARE = {
-    "*": 0.0015, "public_figure": 0.0008, "ip_character_brand": 0.0008, "violence": 0.004,
-    "gore_graphic": 0.003, "disturbing": 0.004, "sexual_explicit": 0.003,
-    "sexual_suggestive": 0.003,
+# Of the creative tuning prompts at most this share may be stopped, or blocked, by all heads.
+STOPPED_SHARE = 0.022
+BLOCKED_SHARE = 0.008
+# How much of that each head may use, beside the others: more where fiction comes close.
+ROOM = {
+    "violence": 2.0, "gore_graphic": 2.0, "disturbing": 2.0, "sexual_explicit": 2.0,
+    "sexual_suggestive": 2.0, "self_harm": 1.5, "hate": 1.5, "public_figure": 0.7,
+    "ip_character_brand": 0.7, "prompt_attack": 0.7, "deception_misinfo": 0.7,
+    "harassment": 0.5, "private_likeness": 0.5,
 }  # fmt: skip
-BLOCK_SHARE = {
-    "*": 0.0004, "public_figure": 0.0002, "ip_character_brand": 0.0002, "violence": 0.002,
-    "gore_graphic": 0.001, "disturbing": 0.002, "sexual_explicit": 0.001,
-    "sexual_suggestive": 0.001,
-}  # fmt: skip
+CAPTION_ROOM = 0.25
+SENSITIVE = frozenset({Category.VIOLENCE, Category.DISTURBING})
+# Heads that are not sure enough to refuse: they hold. Rules and names may still block.
+HOLD_ONLY = frozenset(
+    {
+        Category.HARASSMENT, Category.ILLICIT, Category.PUBLIC_FIGURE, Category.PROMPT_ATTACK,
+        Category.POLITICAL_ELECTION, Category.DECEPTION_MISINFO, Category.IP_CHARACTER_BRAND,
+    }
+)  # fmt: skip
 MIN_GAP = 0.7
+TENSORS = ("w1", "b1", "w2", "b2", "scale", "shift", "ceiling")
+HOLD_GAP = 2.0
+HOLD_CEILING = 0.89
+NEVER = -1e9
+JUST_ABOVE = 0.01
 REVIEW_SCORE, BLOCK_SCORE = 0.6, 0.9
 
 
@@ -47,10 +64,10 @@ def logit(p: float) -> float:
     return math.log(p / (1.0 - p))
 
 
-def benign(data: Path) -> list[str]:
+def benign(data: Path, sources: Sequence[str]) -> list[str]:
     """The benign tuning prompts, captions in equal number per language the encoder knows."""
     texts: list[str] = []
-    for source in TUNE_BENIGN:
+    for source in sources:
         by_language: dict[str, list[str]] = {}
         for path in sorted((data / "dev").glob(f"{source}.*")):
             with gzip.open(path, "rt", encoding="utf-8") as stream:
@@ -74,19 +91,59 @@ def logits(heads: Heads, texts: list[str], cache: Path | None) -> Any:
     return np.stack([z[e - len(g) : e].max(axis=0) for e, g in zip(ends, parts, strict=True)])
 
 
-def calibrated(heads: Heads, z: Any) -> Heads:
-    scale, shift = np.ones(z.shape[1], np.float32), np.zeros(z.shape[1], np.float32)
-    for j, category in enumerate(heads.categories):
-        low = float(np.quantile(z[:, j], 1.0 - _share(REVIEW_SHARE, category)))
-        high = float(np.quantile(z[:, j], 1.0 - _share(BLOCK_SHARE, category)))
-        high = max(high, low + MIN_GAP)
-        scale[j] = (logit(BLOCK_SCORE) - logit(REVIEW_SCORE)) / (high - low)
-        shift[j] = logit(REVIEW_SCORE) - scale[j] * low
-    return replace(heads, scale=scale, shift=shift)
+def thresholds(heads: Heads, creative: Any, captions: Any, *, share: float) -> Any:
+    """float[heads]: the lowest logits at which all heads together flag ``share``."""
+    room = np.array([ROOM.get(category.value, 1.0) for category in heads.categories])
+    low, high = 0.0, 0.2
+    for _ in range(40):
+        tried = (low + high) / 2
+        found = _quantiles(creative, captions, tried * room)
+        flagged = (creative >= found) & (creative > NEVER)
+        if float(flagged.any(axis=1).mean()) > share:
+            high = tried
+        else:
+            low = tried
+    return _quantiles(creative, captions, low * room)
 
 
-def _share(table: dict[str, float], category: Category) -> float:
-    return table.get(category.value, table["*"])
+def _quantiles(creative: Any, captions: Any, shares: Any) -> Any:
+    """Per head the logit that only its share of creative prompts and captions exceeds."""
+    return np.array(
+        [
+            JUST_ABOVE
+            + max(
+                np.quantile(creative[:, j], 1.0 - share),
+                np.quantile(captions[:, j], 1.0 - CAPTION_ROOM * share),
+            )
+            for j, share in enumerate(shares)
+        ]
+    )
+
+
+def calibrated(heads: Heads, creative: Any, captions: Any) -> Heads:
+    review = thresholds(heads, creative, captions, share=STOPPED_SHARE)
+    unsure = np.array([category in HOLD_ONLY for category in heads.categories])
+    sensitive = np.array([category in SENSITIVE for category in heads.categories])
+    blocking = ~(unsure | sensitive)
+    block = thresholds(
+        heads,
+        np.where(blocking, creative, NEVER),
+        np.where(blocking, captions, NEVER),
+        share=BLOCKED_SHARE,
+    )
+    # Sensitive categories hold at their second threshold and never block.
+    block = np.where(sensitive, review, np.where(unsure, review + HOLD_GAP, block))
+    review = np.where(sensitive, block - MIN_GAP, review)
+    block = np.maximum(block, review + MIN_GAP)
+    scale = (logit(BLOCK_SCORE) - logit(REVIEW_SCORE)) / (block - review)
+    shift = logit(REVIEW_SCORE) - scale * review
+    ceiling = np.where(unsure, HOLD_CEILING, 1.0)
+    return replace(
+        heads,
+        scale=scale.astype(np.float32),
+        shift=shift.astype(np.float32),
+        ceiling=ceiling.astype(np.float32),
+    )
 
 
 def main() -> None:
@@ -96,9 +153,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=WEIGHTS_DIR)
     options = parser.parse_args()
     heads, card = Heads.load(options.out)
-    texts = benign(options.data)
-    result = calibrated(heads, logits(heads, texts, options.cache))
-    layers = {k: getattr(result, k) for k in ("w1", "b1", "w2", "b2", "scale", "shift")}
+    creative, captions = (benign(options.data, s) for s in (CREATIVE, CAPTIONS))
+    result = calibrated(
+        heads, logits(heads, creative, options.cache), logits(heads, captions, options.cache)
+    )
+    layers = {k: getattr(result, k) for k in TENSORS}
     rows = {t.name: t.rows for t in WeightsCard.load(options.out).training}
     write(
         options.out / HEADS_FILE,
@@ -106,12 +165,13 @@ def main() -> None:
         result.categories,
         rows,
         measured={
-            "benign_prompts_used_for_calibration": len(texts),
-            "usual_benign_share_at_score_06": REVIEW_SHARE["*"],
-            "usual_benign_share_at_score_09": BLOCK_SHARE["*"],
+            "creative_prompts_used_for_calibration": len(creative),
+            "captions_used_for_calibration": len(captions),
+            "share_of_creative_stopped_by_design": STOPPED_SHARE,
+            "share_of_creative_blocked_by_design": BLOCKED_SHARE,
         },
     )
-    print(f"{card.label}: calibrated on {len(texts)} benign prompts")
+    print(f"{card.label}: calibrated on {len(creative) + len(captions)} benign prompts")
 
 
 if __name__ == "__main__":

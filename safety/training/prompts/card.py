@@ -17,6 +17,7 @@ from safety.verdict import Category
 VERSION = "2026.11.1"
 SOURCES = {
     "advbench": ("MIT", "llm-attacks/llm-attacks"),
+    "artist_style_prompts": ("MIT; Apache-2.0", "rohitgandikota/erasing @25613d27"),
     "chronomagic": ("Apache-2.0", "PKU-YuanGroup/ChronoMagic-Bench @e6b75ffc"),
     "coco_captions": ("CC-BY-4.0", "COCO captions, OPTML-Group/Diffusion-MU-Attack @5a3e5d37"),
     "copro_id": ("BSD-3-Clause", "CoPro v1.0, cmu-anlp-spring25/LatentGuard @fa041b55"),

@@ -29,8 +29,11 @@ from safety.verdict import Category
 
 SEED = 20261122
 HIDDEN = 256
-EPOCHS = 8
-BATCH = 256
+EPOCHS = 7
+BATCH = 384
+# A near miss teaches more than one more caption: it sets the border.
+WEIGHTS = {"positive": 1.0, "near": 3.0, "everyday": 0.7}
+ARTIST_ROWS = 1200
 # Nothing was learnt about sequences (recall 0 on the tuning sets), so no head pretends to.
 WITHOUT_HEAD = frozenset(
     {Category.SEXUAL_MINORS, Category.LIVING_ARTIST_STYLE, Category.TEMPORAL_COMPOSITE}
@@ -39,7 +42,7 @@ HEADS = tuple(c for c in Category if c not in WITHOUT_HEAD)
 PER_SENTENCE = {"en": 24, "*": 14}
 EVERYDAY = {"en": 1500, "*": 900}
 ALL = frozenset(HEADS)
-OUTPUTS = frozenset({"w2", "b2", "scale", "shift"})
+OUTPUTS = frozenset({"w2", "b2", "scale", "shift", "ceiling"})
 SOCIAL = frozenset({Category.HATE})
 
 BENIGN = ("coco_captions", "chronomagic", "fetv", "partiprompts", "t2i_compbench", "vbench",
@@ -67,7 +70,7 @@ def own(rows: Sequence[Row]) -> Iterator[Example]:
             positive=row.positive & ALL,
             negative=ALL - row.positive - row.unknown,
             general=1 if harmful else None if row.positive else 0,
-            weight=1.0 if row.lang == "en" or row.kind == "everyday" else 1.5,
+            weight=WEIGHTS[row.kind] * (1.0 if row.lang == "en" else 1.5),
             source=f"own_{row.kind}",
         )
 
@@ -82,6 +85,9 @@ def licensed(data: Path) -> Iterator[Example]:
         else:
             yield Example(text=row["text"], positive=frozenset(), negative=frozenset(),
                           general=1, weight=0.7, source="copro_id")  # fmt: skip
+    styles = list(_rows(data, "artist_style_prompts"))
+    for row in random.Random(SEED).sample(styles, k=ARTIST_ROWS):
+        yield _benign(row["text"], "artist_style_prompts")  # rules judge artists, not heads
     for row in _rows(data, "advbench"):
         yield Example(text=row["text"], positive=frozenset({Category.ILLICIT}),
                       negative=frozenset(), general=1, weight=0.5,
@@ -228,6 +234,7 @@ def fit(x: Any, y: Any, w: Any, *, hidden: int, epochs: int, seed: int) -> dict[
         "w1": np.ascontiguousarray(state["0.weight"].T), "b1": state["0.bias"],
         "w2": np.ascontiguousarray(state["3.weight"].T), "b2": state["3.bias"],
         "scale": np.ones(y.shape[1], np.float32), "shift": np.zeros(y.shape[1], np.float32),
+        "ceiling": np.ones(y.shape[1], np.float32),
     }  # fmt: skip
 
 

@@ -27,8 +27,8 @@ from generator.training.dataset import as_video
 from generator.training.simulator import random_scene, render
 from generator.world import ATTRIBUTES, CROP_HEIGHT, CROP_TOP, Scene
 
-JUDGE_CLIPS = 5_000
-JUDGE_STEPS = 1_500
+JUDGE_CLIPS = 3_000
+JUDGE_STEPS = 900
 JUDGE_SEED = 77
 LOOKS = (0, 3, 6, 9, 12, 15)  # the slices a judge sees
 

@@ -33,10 +33,15 @@ NETWORK_SHAPE = {"fine": 64, "coarse": 160}
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run does: stage A on single slices, stage B on clips, every fourth step slices."""
+    """What a run does.
+
+    Stage A sees single slices, stage B clips with every fourth step slices, stage C, from step
+    `finish_from`, clips only and mostly noisy ones, where it is decided what is where when.
+    """
 
     slice_steps: int
     clip_steps: int
+    finish_from: int
     slice_batch: int = 64
     clip_batch: int = 8
     rate: float = 2.5e-3
@@ -49,6 +54,8 @@ class Plan:
 
     def slices_at(self, step: int) -> bool:
         """Whether a step sees single slices (cheap, many pictures) or whole clips."""
+        if step >= self.finish_from:
+            return False
         return step < self.slice_steps or (step - self.slice_steps) % SLICES_EVERY == 0
 
     def rate_at(self, step: int) -> float:
@@ -96,7 +103,8 @@ def batch_loss(
     condition = conditions[rows, rng.integers(conditions.shape[1], size=count)]
     silent = torch.from_numpy(rng.random(count) < TEXT_DROPOUT)
     condition = torch.where(silent[:, None], silent_condition(), condition)
-    centre = 0.0 if slices else 0.5
+    finishing = step >= plan.finish_from
+    centre = 0.0 if slices else 0.9 if finishing else 0.5
     sigma = torch.sigmoid(torch.from_numpy(rng.normal(centre, 1, count)).float())
     uniform = torch.from_numpy(rng.random(count)).float()
     sigma = torch.where(torch.from_numpy(rng.random(count) < 0.1), uniform, sigma)
@@ -105,7 +113,8 @@ def batch_loss(
     predicted = network((1 - s) * clean + s * noise, sigma, condition, first)
     error = (predicted - (noise - clean)).square().mean(dim=1)
     covered = torch.from_numpy(coverage.astype(np.float32) / 255)
-    weight = 1 + OBJECT_WEIGHT * covered * (s[:, 0] < 0.8)
+    # Weighting while it is open where the object is would draw it in several places.
+    weight = 1 + OBJECT_WEIGHT * covered * (s[:, 0] < (0.6 if finishing else 0.8))
     loss: Tensor = (error * weight).sum() / weight.sum()
     return loss
 
@@ -210,12 +219,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=9_000)
     parser.add_argument("--slice-steps", type=int, default=400)
-    parser.add_argument("--clip-steps", type=int, default=1_300)
+    parser.add_argument("--clip-steps", type=int, default=2_000)
+    parser.add_argument("--finish-from", type=int, default=1809)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     plan = Plan(
-        slice_steps=options.slice_steps, clip_steps=options.clip_steps, seed=options.seed
+        slice_steps=options.slice_steps,
+        clip_steps=options.clip_steps,
+        finish_from=options.finish_from,
+        seed=options.seed,
     )
     run(options.out, plan, options.clips, options.workers)
 

@@ -169,6 +169,7 @@ def _save(pipeline_class: type[_Sampler], folder: Path) -> DiffusersGenerator:
 
 @pytest.fixture(autouse=True)
 def _known_to_diffusers(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)  # threads that wait for each other are slow on a busy machine
     for pipeline_class in PIPELINES:
         monkeypatch.setattr(diffusers, pipeline_class.__name__, pipeline_class, raising=False)
 

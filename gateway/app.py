@@ -219,9 +219,14 @@ class Gateway:
             watermark=self.watermarker,
             registry=SqlRegistry(self.database),
             log=self.log,
-            decode=decode_untrusted,
+            decode=self._decode_upload,
             clock=self.clock,
         )
+
+    def _decode_upload(self, path: Path) -> UntrustedVideo:
+        """A file from outside, within the limits of this instance."""
+        limits = MediaLimits(max_bytes=self.settings.limits.max_upload_bytes)
+        return decode_untrusted(path, limits)
 
     @cached_property
     def vault(self) -> Vault:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
+from fastapi.concurrency import contextmanager_in_threadpool
 
 from gateway.api import moderations, service, verify, videos
 from gateway.api.envelope import install_error_handlers, responder
@@ -26,7 +27,8 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with gateway.running(worker=worker):
+        # In a thread: the parts block, and the job engine refuses to start on an event loop.
+        async with contextmanager_in_threadpool(gateway.running(worker=worker)):
             app.state.gateway = gateway
             app.state.readiness = partial(readiness, gateway)
             app.state.verifications = asyncio.Semaphore(verify.MAX_AT_ONCE)

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from watermark.payload import PAYLOAD_BITS
+from watermark.payload import PAYLOAD_BITS, VERSION
 
 MEMORY: Final = 14
 GENERATORS: Final = (0o46321, 0o51271, 0o70535, 0o63667, 0o73277, 0o76513)
@@ -32,7 +32,8 @@ def decode(soft: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Finds the most likely uint8[96] for soft code bits float[660].
 
     A positive value votes for 0, a negative one for 1, the size is the confidence (Viterbi,
-    maximum likelihood for Gaussian noise). Always answers: the checksum judges the answer.
+    maximum likelihood for Gaussian noise), taking the layout version for granted. Always
+    answers: the checksum judges the answer.
     """
     branch, low, high = _trellis()
     votes = np.asarray(soft, dtype=np.float32).reshape(STEPS, len(GENERATORS))
@@ -41,6 +42,7 @@ def decode(soft: NDArray[np.float64]) -> NDArray[np.uint8]:
     chosen = np.empty((STEPS, _STATES), dtype=np.bool_)
     signs = _signs()
     half = _STATES // 2
+    known = np.unpackbits(np.array([VERSION], dtype=np.uint8))
     for step in range(STEPS):
         gain = signs @ votes[step]  # one value for each of the 64 output words
         # State = the last 14 inputs, newest in the top bit: both predecessors of a state
@@ -51,8 +53,11 @@ def decode(soft: NDArray[np.float64]) -> NDArray[np.uint8]:
         two = from_high + gain[branch[1]]
         np.greater(two, one, out=chosen[step])
         metric = np.maximum(one, two)
-        if step >= PAYLOAD_BITS:
-            metric[half:] = -np.inf  # the tail is zeros
+        # The first bits are the version, the last ones are zeros: no need to guess.
+        if step >= PAYLOAD_BITS or (step < known.size and not known[step]):
+            metric[half:] = -np.inf
+        elif step < known.size:
+            metric[:half] = -np.inf
     state = 0
     bits = np.empty(STEPS, dtype=np.uint8)
     for step in range(STEPS - 1, -1, -1):

@@ -19,14 +19,33 @@ from numpy.typing import NDArray
 
 from watermark import code
 from watermark.payload import ID_BITS, Payload, from_bits, to_bits
-from watermark.sync import Spectrum, whiten
+from watermark.sync import Spectrum, deviations
 from watermark.tile import GRID, SIZE, Pattern
 
 ATTEMPTS: Final = 1024
 """An upper limit on what one reading tries, used in every bound."""
 
-TILTS: Final = (0.0, 1.0, -0.7)
-"""Guesses at what the channel left: as embedded, the low end only, the high end mostly."""
+LIMIT: Final = 0.7
+"""Nothing counts for more than this many deviations: what is left of content has heavy tails."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """A guess at what the channel left of the mark, as exponents of weights.
+
+    `tilt` favours low frequencies, `energy` those at which much energy is left (an encoder
+    that cuts away the mark cuts away all else there, too).
+    """
+
+    tilt: float
+    energy: float
+
+
+CHANNELS: Final = (
+    Channel(tilt=0.0, energy=0.0),
+    Channel(tilt=0.0, energy=0.5),
+    Channel(tilt=1.0, energy=0.3),
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,22 +75,22 @@ class Decoded:
 
 
 def soften(
-    parts: Sequence[tuple[Spectrum, float, float]], pattern: Pattern, *, tilt: float
+    raw: Spectrum, offset_x: float, offset_y: float, pattern: Pattern, channel: Channel
 ) -> Soft:
-    """Combines spectra, each with its offset, into soft dimensions."""
-    dimensions = pattern.signs.size
-    total = np.zeros(dimensions)
-    rows = pattern.data_rows - GRID
-    radius = np.hypot(rows, pattern.data_columns)
-    for raw, offset_x, offset_y in parts:
-        white = whiten(raw[None])[0]
-        seen = white[pattern.data_rows, pattern.data_columns]
-        turn = (-2j * np.pi / SIZE) * (pattern.data_columns * offset_x + rows * offset_y)
-        seen = seen * np.exp(turn)
-        seen = seen * np.minimum(1.0, 2.5 / np.maximum(np.abs(seen), 1e-9))
-        weight = pattern.data_amplitude * (radius / 10.0) ** -tilt
-        total += np.concatenate([seen.real * weight, seen.imag * weight])
-    return Soft(values=total * pattern.signs, code_bit=pattern.code_bit)
+    """Turns a spectrum, its offset known, into soft dimensions for one guess at the channel."""
+    rows, columns = pattern.data_rows, pattern.data_columns
+    deviation = deviations(raw[None])[0][rows, columns].astype(np.float64)
+    across, down = columns.astype(np.float64), (rows - GRID).astype(np.float64)
+    turn = np.exp((-2j * np.pi / SIZE) * (across * offset_x + down * offset_y))
+    seen = raw[rows, columns] / deviation * turn
+    seen = seen * np.minimum(1.0, LIMIT / np.maximum(np.abs(seen), 1e-9))
+    weight = (
+        pattern.data_amplitude
+        * (np.hypot(across, down) / 10.0) ** -channel.tilt
+        * (deviation / np.median(deviation)) ** channel.energy
+    )
+    values = np.concatenate([seen.real * weight, seen.imag * weight]) * pattern.signs
+    return Soft(values=values, code_bit=pattern.code_bit)
 
 
 def decode(soft: Soft) -> Decoded | None:

@@ -14,7 +14,7 @@ from watermark.tile import SIZE
 from watermark.track import CameraTracker, compose, identity
 from watermark.watermarker import Frames
 
-DITHER: Final = 0.45
+DITHER: Final = 0.2
 _DITHER_MARGIN: Final = 61
 STEADINESS: Final = 0.8
 """Share of the previous frame's strength map, so that the mark does not flicker."""

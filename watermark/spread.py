@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watermark import reading, search
-from watermark.demodulate import TILTS, Decoded, decode, recognise, soften
+from watermark.demodulate import CHANNELS, Decoded, decode, recognise, soften
 from watermark.embedder import Embedder
 from watermark.gather import Gathered, gather
 from watermark.geometry import Geometry
@@ -187,10 +187,10 @@ def _try(
     geometry = hypothesis.geometry
     if hypothesis.score < WORTH_DECODING:
         return None
-    parts = [(spectrum(plane, geometry), geometry.offset_x, geometry.offset_y)]
+    raw = spectrum(plane, geometry)
     doubtful: _Find | None = None
-    for tilt in TILTS:
-        soft = soften(parts, pattern, tilt=tilt)
+    for channel in CHANNELS:
+        soft = soften(raw, geometry.offset_x, geometry.offset_y, pattern, channel)
         # Decoding goes first: a strong mark also resembles words somewhat like its own.
         mode: reading.Mode = "self_contained"
         decoded = decode(soft)

@@ -15,7 +15,7 @@ from watermark.tile import GRID, SIZE, Pattern
 
 FINE: Final = 256
 COARSE: Final = 96
-WEIGHT_LIMIT: Final = 2.0
+WEIGHT_LIMIT: Final = 1.0
 
 Spectrum = NDArray[np.complex64]
 """complex64[2 * GRID + 1, GRID + 1]: row ky + GRID, column kx, cycles per tile."""
@@ -110,22 +110,23 @@ def posed_plane(
     return np.asarray(cv2.warpAffine(posed, matrix, (width, height)), dtype=np.float32)
 
 
-def whiten(raws: Spectra) -> Spectra:
-    """Divides spectra by their local deviation, over 7 x 7 neighbours."""
+def deviations(raws: Spectra) -> NDArray[np.float32]:
+    """The local deviation of spectra, over 7 x 7 neighbours: float32[n, 41, 21]."""
     # The other half plane mirrors this one; without it the axis would have half a surround.
     full = np.concatenate([np.conj(raws[:, ::-1, :0:-1]), raws], axis=2)
     power = full.real**2 + full.imag**2
     power[:, GRID, GRID] = 0
     stacked = np.ascontiguousarray(power.transpose(1, 2, 0))
     local = cv2.blur(stacked, (7, 7), borderType=cv2.BORDER_REFLECT)
-    deviation = np.sqrt(local.reshape(stacked.shape).transpose(2, 0, 1)[:, :, GRID:])
-    return np.asarray(raws / (deviation + np.float32(1e-9)))
+    kept = local.reshape(stacked.shape).transpose(2, 0, 1)[:, :, GRID:]
+    return np.asarray(np.sqrt(np.maximum(kept, 0)) + np.float32(1e-9))
 
 
 def _pilot_terms(
     raws: Spectra, pattern: Pattern
 ) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
-    seen = whiten(raws)[:, pattern.pilot_rows, pattern.pilot_columns]
+    white = raws / deviations(raws)
+    seen = white[:, pattern.pilot_rows, pattern.pilot_columns]
     size = np.abs(seen)
     weight = np.minimum(size, WEIGHT_LIMIT) * pattern.pilot_amplitude.astype(np.float32)
     norm = np.sqrt(np.sum(weight * weight, axis=1)) + np.float32(1e-12)

@@ -19,11 +19,11 @@ from watermark.keys import WatermarkKey
 from watermark.payload import Payload, to_bits
 
 SIZE: Final = 128
-K_MIN: Final = 6.0
+K_MIN: Final = 5.0
 K_MAX: Final = 20.0
 PILOTS: Final = 64
-PILOT_BAND: Final = (7.0, 17.0)
-PILOT_POWER: Final = 0.18
+PILOT_BAND: Final = (6.0, 15.0)
+PILOT_POWER: Final = 0.14
 PEAK: Final = 2.5
 """A tile is cut at this many standard deviations, so that no single spot stands out."""
 
@@ -56,9 +56,9 @@ def profile(radius: NDArray[np.float64]) -> NDArray[np.float64]:
     """The relative amplitude at a radius in cycles per tile: a bell on a log axis.
 
     Below, moving content drowns the mark and eyes are keenest; above, H.264 at CRF 30 and
-    half size keep nothing. The peak sits at wavelengths of 12 canonical pixels.
+    half size keep nothing. The peak sits at wavelengths of 14 canonical pixels.
     """
-    return np.asarray(np.exp(-0.5 * (np.log(radius / 10.5) / 0.42) ** 2))
+    return np.asarray(np.exp(-0.5 * (np.log(radius / 9.3) / 0.38) ** 2))
 
 
 def derive_pattern(key: WatermarkKey) -> Pattern:

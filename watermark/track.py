@@ -17,8 +17,10 @@ MIN_CORNERS: Final = 24
 STILL_PIXELS: Final = 0.12
 CALM_FRAMES: Final = 8
 CUT_GREY_LEVELS: Final = 26.0
-MAX_LEFT: Final = 0.7
-"""The share of the difference between frames that a true motion may leave over."""
+PLACES: Final = (16, 9)
+MIN_BETTER: Final = 36
+"""A quarter of the places has to speak for a motion before the camera counts as moving."""
+CLEAR_MAJORITY: Final = 4
 _TRACK_SHORT: Final = 180
 
 
@@ -71,6 +73,7 @@ class CameraTracker:
         matrix = self._follow(previous, small)
         if matrix is None:
             cut = float(np.mean(cv2.absdiff(previous, small))) > CUT_GREY_LEVELS
+            self._moving = self._moving and not cut
             return Motion(matrix=identity(), still=True, cut=cut)
         matrix[:, 2] /= min(ratio, 1.0)
         return Motion(matrix=matrix, still=False, cut=False)
@@ -89,9 +92,12 @@ class CameraTracker:
             return None
         shift = _largest_shift(matrix, current.shape)
         self._calm = self._calm + 1 if shift < STILL_PIXELS else 0
+        better, worse = _votes(previous, current, matrix)
         if self._moving and self._calm < CALM_FRAMES:
-            return matrix
-        self._moving = shift >= STILL_PIXELS and _explains(previous, current, matrix)
+            self._moving = better >= worse
+        else:
+            enough = better >= max(MIN_BETTER, CLEAR_MAJORITY * worse)
+            self._moving = shift >= STILL_PIXELS and enough
         return matrix if self._moving else None
 
 
@@ -131,13 +137,20 @@ def _similarity(previous: NDArray[np.uint8], current: NDArray[np.uint8]) -> Affi
     return np.asarray(matrix, dtype=np.float64)
 
 
-def _explains(previous: NDArray[np.uint8], current: NDArray[np.uint8], matrix: Affine) -> bool:
-    """Whether moving the previous frame brings it clearly nearer to this one.
+def _votes(
+    previous: NDArray[np.uint8], current: NDArray[np.uint8], matrix: Affine
+) -> tuple[int, int]:
+    """How many places of the frame a motion brings clearly nearer, and how many farther.
 
-    Flicker and growing shapes drag corners about too, but then no motion explains the frame.
+    Flicker, and objects that pass or grow, drag corners about too; but then the standing
+    background votes against. Places without detail do not vote.
     """
     height, width = current.shape
     moved = cv2.warpAffine(previous, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
-    before = float(np.mean(cv2.absdiff(previous, current)))
-    after = float(np.mean(cv2.absdiff(np.asarray(moved, dtype=np.uint8), current)))
-    return after < MAX_LEFT * before
+    before, after = (
+        cv2.resize(cv2.absdiff(one, current), PLACES, interpolation=cv2.INTER_AREA).astype(int)
+        for one in (previous, np.asarray(moved, dtype=np.uint8))
+    )
+    better = int(np.sum(before >= np.maximum(1.5 * after, after + 1)))
+    worse = int(np.sum(after >= np.maximum(1.5 * before, before + 1)))
+    return better, worse

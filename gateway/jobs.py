@@ -205,19 +205,17 @@ def produce_clip(pipeline: Pipeline, record: Record, video_id: str) -> str:
             pipeline.run(order)
         except JobEnded:
             log.info("job.ended_early")
-            pipeline.vault.clear(video_id)
-            return "ended"
         except Stopped as stop:
             record.end(order, stop.state, refusal=stop.refusal)
-            if stop.state != "held":
-                pipeline.vault.clear(video_id)
-            return stop.state
         except Exception as fault:  # noqa: BLE001 - whatever it was, the job has failed
             log.error("job.failed", trace=trace(fault))
             record.end(order, "failed", refusal=_failure(fault))
+        state = record.state(order)
+        if state != "held":
             pipeline.vault.clear(video_id)
-            return "failed"
-        return "released"
+        if state != "released":
+            pipeline.released.clear(video_id)
+        return state
 
 
 def _failure(fault: BaseException | None) -> dict[str, Any]:

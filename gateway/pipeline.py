@@ -296,7 +296,6 @@ class Pipeline:
         entry = event_id(order, "publish", EventKind.VIDEO_PUBLISHED)
         index = self.log.wait_until_covered(entry, COVER_TIMEOUT_SECONDS)
         self.record.release(order, audit_index=index)
-        self.vault.clear(order.video_id)
         return Release(order=order, video=Ref.from_dict(facts["video"]), audit_index=index)
 
     # --- shared by the stages ---------------------------------------------------------

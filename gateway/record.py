@@ -172,6 +172,12 @@ class Record:
             created_at=row.created_at,
         )
 
+    def state(self, order: Order) -> str:
+        """The job's state now."""
+        with self._database.read() as session:
+            row = session.get(Video, order.video_id)
+        return "deleted" if row is None else row.state
+
     def facts(self, order: Order, stage: str) -> Facts | None:
         """What a stage recorded earlier, or None when it has not finished."""
         with self._database.read() as session:

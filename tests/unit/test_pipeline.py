@@ -25,6 +25,7 @@ def rig(database: Database, audit_log: SqlAuditLog, clock: Any, tmp_path: Path) 
 
 
 def assert_nothing_left(rig: Rig, order: Order) -> None:
+    """Nothing of the job can be fetched, whatever became of it."""
     row = rig.row(order)
     assert row.state != "released"
     with pytest.raises((Conflict, NotFound)):
@@ -51,10 +52,6 @@ def test_a_clean_order_is_released_and_recorded_in_order(
     ref = rig.clips.content(rig.caller, order.video_id, variant="video")
     assert rig.sealer.named_clip(rig.released.local_path(ref)) == order.clip_id
     assert not list((rig.folder / "vault").rglob("*.mp4")), "raw media outlived the release"
-
-
-def break_nothing(_rig: Rig) -> None:
-    """The control: with nothing broken the clip must come out."""
 
 
 FAULT = RuntimeError("broken on purpose")
@@ -88,6 +85,7 @@ def test_whatever_breaks_nothing_leaves(
     assert rig.produce(order) in ("refused", "held", "failed")
     assert_nothing_left(rig, order)
     assert rig.row(order).state in ("refused", "held", "failed")
+    assert not [path for path in (rig.folder / "released").rglob("*") if path.is_file()]
     rig.kinds(order)
     assert check_database(rig.database, checkpoint_key.verifier, now=rig.clock()).ok
 
@@ -136,11 +134,24 @@ def test_a_clip_deleted_while_it_is_made_is_not_released(rig: Rig) -> None:
         return judge(*args, **kwargs)
 
     rig.frames.judge = delete_meanwhile  # type: ignore[method-assign]
-    assert rig.produce(order) == "ended"
+    assert rig.produce(order) == "deleted"
     with pytest.raises(NotFound):
         rig.clips.get(rig.caller, order.video_id)
     assert not list((rig.folder / "vault").rglob("*.mp4"))
     assert not list((rig.folder / "released").rglob("*.mp4"))
+
+
+def test_a_clip_deleted_while_it_is_published_leaves_no_file(rig: Rig) -> None:
+    order = rig.order()
+    put = rig.released.put
+
+    def delete_meanwhile(path: Path, *, scope: str, suffix: str) -> Any:
+        rig.clips.delete(rig.caller, order.video_id)
+        return put(path, scope=scope, suffix=suffix)
+
+    rig.released.put = delete_meanwhile  # type: ignore[method-assign]
+    assert rig.produce(order) == "deleted"
+    assert not [path for path in (rig.folder / "released").rglob("*") if path.is_file()]
 
 
 def test_deleting_stops_the_model_within_a_step(
@@ -230,7 +241,7 @@ def test_the_same_order_gives_the_same_pixels_after_a_crash(rig: Rig) -> None:
 def test_a_release_that_runs_twice_happens_once(rig: Rig) -> None:
     order = rig.order()
     assert rig.produce(order) == "released"
-    assert rig.produce(order) in ("released", "ended")
+    assert rig.produce(order) == "released"
     assert rig.kinds(order).count("video.released") == 1
 
 

@@ -26,7 +26,7 @@ from safety.rules import RuleBook, RuleModerator
 from safety.text_model import UseModerator
 from safety.training.prompts.calibrate import TUNE
 from safety.training.prompts.disguise import DISGUISES
-from safety.verdict import Action, Verdict
+from safety.verdict import Action, Category, Verdict
 
 ROOT = Path(__file__).parents[2]
 EDGY = ROOT / "tests" / "data" / "edgy_film_prompts.toml"
@@ -44,6 +44,11 @@ UNSAFE = (
     "harmbench", "jailbreakbench_artifacts",
 )  # fmt: skip
 CREATIVE = ("drawbench", "t2v_compbench", "evalcrafter", "vbench_cn", "devil", "phygenbench")
+
+# Names of people, characters, brands and artists stop a prompt by right, also a benign one.
+NEEDS_RECORD = frozenset(
+    {Category.PUBLIC_FIGURE, Category.IP_CHARACTER_BRAND, Category.LIVING_ARTIST_STYLE}
+)
 
 Row = dict[str, Any]
 
@@ -64,6 +69,7 @@ def shares(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """Shares blocked and stopped (blocked or held), with a 95 % bootstrap interval."""
     blocked = [v.action is Action.BLOCK for v in verdicts]
     stopped = [v.action is not Action.ALLOW for v in verdicts]
+    others = [any(r.category not in NEEDS_RECORD for r in v.reasons) for v in verdicts]
     draw = random.Random(SEED)
     means = sorted(
         sum(draw.choices(stopped, k=len(stopped))) / len(stopped) for _ in range(RESAMPLES)
@@ -75,6 +81,7 @@ def shares(verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "rows": len(verdicts),
         "blocked": round(sum(blocked) / len(blocked), 4),
         "stopped": round(sum(stopped) / len(stopped), 4),
+        "stopped_not_for_names": round(sum(others) / len(others), 4),
         "stopped_95": [round(means[25], 4), round(means[-26], 4)],
         "reasons": dict(reasons.most_common(6)),
     }
@@ -155,15 +162,19 @@ def latency(gate: PromptGate, data: Path) -> dict[str, Any]:
     long = [r["text"] for r in read(data, "t2vsafetybench_dev") if len(r["text"]) > 400][:60]
     result: dict[str, Any] = {"load_average": os.getloadavg()[0], "cores": os.cpu_count()}
     for name, batch in (("short", texts), ("long", long)):
-        times = []
+        times, busy = [], []
         for text in batch:
-            began = time.perf_counter()
+            began, cpu = time.perf_counter(), time.process_time()
             gate.judge([text])
             times.append((time.perf_counter() - began) * 1000)
+            busy.append((time.process_time() - cpu) * 1000)
         times.sort()
+        busy.sort()
         result[name] = {
             "p50": round(times[len(times) // 2], 1),
             "p95": round(times[int(len(times) * 0.95)], 1),
+            "cpu_p50": round(busy[len(busy) // 2], 1),
+            "cpu_p95": round(busy[int(len(busy) * 0.95)], 1),
             "chars_p50": sorted(map(len, batch))[len(batch) // 2],
         }
     print("latency", result)
@@ -189,10 +200,12 @@ def main() -> None:
     rows = sum(f["rows"] for f in creative)
     blocked = sum(f["blocked"] * f["rows"] for f in creative) / rows
     stopped = sum(f["stopped"] * f["rows"] for f in creative) / rows
+    other = sum(f["stopped_not_for_names"] * f["rows"] for f in creative) / rows
     recall = result["unsafe"]["t2vsafetybench_dev"]["stopped"]
     print(
         f"Of {rows} creative benign prompts {blocked:.1%} were blocked and {stopped:.1%} "
-        f"blocked or held; of the unsafe video prompts {recall:.0%} were stopped; "
+        f"blocked or held ({other:.1%} for anything but a name); of the unsafe video "
+        f"prompts {recall:.0%} were stopped; "
         f"p95 {result['latency_ms']['short']['p95']} ms."
     )
 

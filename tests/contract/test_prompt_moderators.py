@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from safety.cards import WeightsMissing
+from safety.heads import HEADS_FILE, WEIGHTS_DIR
 from safety.moderation import PromptGate, PromptModerator
 from safety.policy import POLICY_PATH, Policy
 from safety.rules import MINOR_TERMS, RuleBook, RuleModerator
-from safety.text_model import HEADS_FILE, UNKNOWN_LANGUAGE_NOTE, WEIGHTS_DIR, UseModerator
+from safety.text_model import UNKNOWN_LANGUAGE_NOTE, UseModerator
 from safety.training.prompts.disguise import DISGUISES
 from safety.verdict import Action, Category
 

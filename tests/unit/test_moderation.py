@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safety.moderation import MINOR_NOTE, PromptGate, PromptScores
@@ -129,6 +129,7 @@ scores = st.dictionaries(st.sampled_from(list(Category)), st.floats())
 
 
 @given(scores, scores)
+@settings(deadline=None)
 def test_adding_a_moderator_never_makes_the_gate_milder(
     one: dict[Category, float], other: dict[Category, float]
 ) -> None:

@@ -68,6 +68,7 @@ def test_plain_text_has_one_form(text: str) -> None:
 @example("ﷺ" * 20)
 @example("İstanbul ǅ ß ŉ")
 @example("a" + "\u0301" * 100)
+@settings(deadline=None)
 def test_no_text_makes_the_normaliser_raise(text: str) -> None:
     forms = normal_forms(text)
     assert 1 <= len(forms) <= MAX_FORMS
@@ -77,6 +78,7 @@ def test_no_text_makes_the_normaliser_raise(text: str) -> None:
 
 
 @given(ANY_TEXT)
+@settings(deadline=None)
 def test_folding_twice_changes_nothing(text: str) -> None:
     assert fold(fold(text)) == fold(text)
     assert plain(plain(text)) == plain(text)

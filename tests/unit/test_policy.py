@@ -7,7 +7,7 @@ import math
 import tomllib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safety.policy import FAULT_RULE, POLICY_PATH, Policy, PolicyInvalid
@@ -152,6 +152,7 @@ def test_an_item_that_lacks_the_score_for_sexual_minors_is_not_released() -> Non
 
 
 @given(st.dictionaries(st.sampled_from(list(Category)), st.floats()))
+@settings(deadline=None)
 def test_the_policy_answers_for_any_scores_and_doubt_never_passes(
     scores: dict[Category, float],
 ) -> None:
@@ -165,6 +166,7 @@ def test_the_policy_answers_for_any_scores_and_doubt_never_passes(
 
 
 @given(st.lists(st.floats(min_value=0, max_value=1), min_size=2, max_size=2))
+@settings(deadline=None)
 def test_a_higher_score_is_never_treated_more_mildly(pair: list[float]) -> None:
     low, high = sorted(pair)
     for category in Category:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safety.moderation import MINOR_NOTE
@@ -100,6 +100,7 @@ def test_speaking_of_a_minor_alone_scores_nothing() -> None:
 
 
 @given(st.text(max_size=300))
+@settings(deadline=None)
 def test_the_rules_answer_for_any_text(text: str) -> None:
     [answer] = RULES.score([text])
     assert answer.scores.keys() == set(Category)
@@ -156,6 +157,7 @@ def test_a_blanked_phrase_keeps_the_length_of_the_text() -> None:
 
 
 @given(st.text(max_size=100), st.lists(st.text(min_size=1, max_size=8), max_size=5))
+@settings(deadline=None)
 def test_an_index_of_any_terms_reads_any_text(text: str, terms: list[str]) -> None:
     places = TermIndex({"x": tuple(terms)}, inflected=True).places(text)
     assert all(0 <= place < len(text) for found in places.values() for place in found)

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from safety.encoder import EMBEDDING_WIDTH, MAX_WINDOWS, WINDOW_CHARS, windows
+from safety.heads import Heads
 from safety.language import Languages
-from safety.text_model import EMBEDDING_WIDTH, MAX_WINDOWS, WINDOW_CHARS, Heads, windows
 from safety.verdict import Category
 
 LANGUAGES = Languages()
@@ -35,6 +36,7 @@ def test_a_short_text_is_one_window() -> None:
 
 
 @given(TEXTS)
+@settings(deadline=None)
 def test_windows_cover_the_whole_text_in_a_bounded_number(text: str) -> None:
     found = windows(text)
     assert found[0] == text

@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from safety.cards import WeightsCard
+from safety.encoder import windows
+from safety.heads import HEADS_FILE, WEIGHTS_DIR, Heads
 from safety.normalize import fold
-from safety.text_model import HEADS_FILE, WEIGHTS_DIR, Heads, windows
 from safety.training.prompts.card import write
 from safety.training.prompts.train import SEED, embed
 from safety.verdict import Category

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from safety.encoder import EMBEDDING_WIDTH, Encoder
+from safety.heads import HEADS_FILE, WEIGHTS_DIR
 from safety.lexicon import counts
 from safety.normalize import fold
-from safety.text_model import EMBEDDING_WIDTH, HEADS_FILE, WEIGHTS_DIR, Encoder
 from safety.training.prompts.disguise import DISGUISES
 from safety.training.prompts.grammar import Grammar, Row
 from safety.verdict import Category

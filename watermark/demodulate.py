@@ -26,7 +26,7 @@ ATTEMPTS: Final = 1024
 """An upper limit on what one reading tries, used in every bound."""
 
 LIMIT: Final = 0.7
-"""Nothing counts for more than this many deviations: what is left of content has heavy tails."""
+"""Nothing counts for more than this many deviations: remains of content have heavy tails."""
 
 
 @dataclass(frozen=True, kw_only=True)

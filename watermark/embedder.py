@@ -14,7 +14,6 @@ from watermark.tile import SIZE
 from watermark.track import CameraTracker, compose, identity
 from watermark.watermarker import Frames
 
-DITHER: Final = 0.2
 _DITHER_MARGIN: Final = 61
 STEADINESS: Final = 0.8
 """Share of the previous frame's strength map, so that the mark does not flicker."""
@@ -45,7 +44,9 @@ class Embedder:
         rng = np.random.Generator(np.random.PCG64(0))
         shape = (self._height + _DITHER_MARGIN, self._width + _DITHER_MARGIN)
         # Uniform noise before rounding lets a mark of less than one grey level live on.
-        self._dither = (rng.random(shape, dtype=np.float32) - 0.5) * np.float32(2 * DITHER)
+        self._dither = (rng.random(shape, dtype=np.float32) - 0.5) * np.float32(
+            2 * dither_for(self._flat_rms)
+        )
 
     def mark(self, frame: Frames, out: Frames) -> None:
         """Marks one frame uint8[H, W, 3], writing to an array of the same shape."""
@@ -93,3 +94,8 @@ class Embedder:
         down = cv2.subtract(-dither, change, dtype=cv2.CV_8U)
         raised = cv2.add(frame, cv2.merge([up, up, up]))
         cv2.subtract(raised, cv2.merge([down, down, down]), dst=out)
+
+
+def dither_for(flat_rms: float) -> float:
+    """Half the width of the dither: much where rounding would swallow the mark, else little."""
+    return float(np.clip(0.65 - 0.75 * flat_rms, 0.2, 0.45))

@@ -23,7 +23,7 @@ from watermark.tile import Pattern, derive_pattern, synthesise
 from watermark.watermarker import Frames, FramesRefused
 
 MIN_SIDE: Final = 128
-FLAT_RMS: Final = 0.35
+FLAT_RMS: Final = 0.32
 SEEN_SCORE: Final = 3.0
 WORTH_DECODING: Final = 2.5
 

@@ -111,6 +111,11 @@ def nulls(marker: SpreadWatermarker, count: int) -> dict[str, float]:
     return {"reads": count, "certain": certain, "worst_log10_p": worst, "best_pilot": best}
 
 
+def _keep(rows: list[Row], null: dict[str, float]) -> None:
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps({"rows": rows, "nulls": null}, indent=1) + "\n")
+
+
 def _verdict(row: Row) -> str:
     if row["wrong"]:
         return "WRONG"
@@ -140,6 +145,8 @@ def main() -> None:
             continue
         found = measure(trial, marker, names)
         rows += found
+        if asked.write:
+            _keep(rows, {})
         one = found[0]
         print(
             f"{trial.name:13} psnr {one['psnr']} ssim {one['ssim']} flat {one['flat_rms']}"
@@ -162,8 +169,7 @@ def main() -> None:
             f"{name:18} exact {exact:3}/{len(group)}  with registry {registry:3}/{len(group)}"
         )
     if asked.write:
-        RESULT.parent.mkdir(parents=True, exist_ok=True)
-        RESULT.write_text(json.dumps({"rows": rows, "nulls": null}, indent=1) + "\n")
+        _keep(rows, null)
     required = [r for r in rows if r["attack"] in REQUIRED]
     exact = sum(bool(r["exact"]) for r in required)
     wrong = sum(bool(r["wrong"]) for r in rows)

@@ -86,8 +86,7 @@ def test_a_worker_killed_in_every_stage_loses_nothing_and_repeats_nothing(
         assert wait_for(tmp_path, video_id, stage, worker) == "in_progress"
         worker.kill()
         done = stages_of(tmp_path, video_id)
-        assert list(done)[: len(done_before)] == list(done_before)
-        assert all(done[name] == facts for name, facts in done_before.items())
+        assert all(done.get(name) == facts for name, facts in done_before.items())
         assert stage not in done or stage == "publish"
         assert not ask(tmp_path, "SELECT 1 FROM videos WHERE state='released'")
         done_before = done

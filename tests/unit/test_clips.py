@@ -119,7 +119,7 @@ def test_a_full_queue_says_so(rig: Rig) -> None:
         rig.clips.submit(rig.caller, Wish(prompt="a ball"))
 
 
-def test_nobody_sees_anothers_clip(rig: Rig) -> None:
+def test_nobody_sees_the_clip_of_another(rig: Rig) -> None:
     mine = rig.order()
     rig.produce(mine)
     stranger = Caller(key_id="x", tenant_id=rig.keys.create(name="other").tenant_id)

@@ -92,7 +92,7 @@ def test_a_card_that_names_no_weights_is_refused(folder: Path) -> None:
         ('name = "tiny"', 'name = "tiny"\nsurprise = 1'),
         ("steps = 3", "steps = 3\nsurprise = 1"),
         ('"64x32"', '"64 by 32"'),
-        ("[weights]", "[weigths]"),
+        ("[weights]", "[heights]"),
         ("fps = 8", "fps = ["),
     ],
 )

@@ -260,7 +260,7 @@ class Gateway:
             clock=self.clock,
         )
 
-    def pipeline(self, steps: StepRunner, *, tsa_url: str) -> Pipeline:
+    def pipeline(self, steps: StepRunner, *, scratch: Path, tsa_url: str) -> Pipeline:
         """The path of a clip, from these parts."""
         signer = C2paSigner(
             self.signature.identity,
@@ -272,7 +272,7 @@ class Gateway:
             record=self.record,
             vault=self.vault,
             released=self.released,
-            scratch=self.settings.work_dir,
+            scratch=scratch,
             prompts=self.prompts,
             generators=self.generators,
             frames=self.frames,
@@ -345,9 +345,11 @@ class Gateway:
                 self._worker = Worker(
                     database_url=self.settings.database,
                     folder=self.settings.data_dir,
-                    record=self.record,
-                    pipeline=lambda steps: self.pipeline(steps, tsa_url=url),
                     scratch=self.settings.work_dir,
+                    record=self.record,
+                    pipeline=lambda steps, scratch: self.pipeline(
+                        steps, scratch=scratch, tsa_url=url
+                    ),
                 )
                 self._worker.start()
                 stack.callback(self._stop_worker)

@@ -7,33 +7,32 @@ exactly the stages that are not on record.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import structlog
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions
 from dbos._serialization import DBOSPortableJSON
 from sqlalchemy.orm import Session
 
-from gateway.errors import Error, InternalError, StageUnavailable
+from gateway.errors import Error, InternalError
 from gateway.logs import trace
-from gateway.pipeline import Pipeline, Stopped
-from gateway.record import Facts, JobEnded, Record
+from gateway.pipeline import Pipeline
+from gateway.record import Facts, JobEnded, Record, Stopped
 from gateway.seams import StepRunner
+from gateway.slots import Slots
 
 QUEUE = "clips"
 WORKFLOW = "produce_clip"
 # Raised only when the stages change so that an old job cannot go on under the new code.
 APPLICATION_VERSION = "1"
 POLL_SECONDS = 0.1
-SWEEP_SECONDS = 5.0
+SWEEP_SECONDS = 3.0
 MAX_RECOVERIES = 20
-MAX_WORKERS_PER_FOLDER = 64
+DRAIN_SECONDS = 60.0
 LOST = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 log = structlog.get_logger(part="jobs")
@@ -74,21 +73,54 @@ class JobQueue:
             self._client = None
 
 
+class WorkerStopping(BaseException):
+    """The worker was asked to stop. Not an Exception: neither the engine nor a stage records
+    it, so the job stays as it is and goes on from its last recorded stage.
+    """
+
+
+class StageFault(Exception):
+    """A stage raised something unforeseen; the engine keeps no message of it."""
+
+
 class DurableSteps:
     """Runs each effect as a DBOS step: its facts survive the process."""
 
+    def __init__(self, stopping: threading.Event) -> None:
+        self._stopping = stopping
+
     def run(self, name: str, effect: Callable[[], Facts]) -> Facts:
-        """The effect's facts, from the engine's record when the step finished before."""
-        facts: Facts = DBOS.run_step({"name": name}, effect)
+        """The effect's facts, from the engine's record when the step finished before.
+
+        The engine stores the message of an exception for good, and a model's message may
+        hold the prompt: only our own errors pass as they are.
+        """
+
+        def guarded() -> Facts:
+            try:
+                return effect()
+            except (Error, Stopped):
+                raise
+            except Exception as fault:  # noqa: BLE001 - named below, without its message
+                log.error("stage.failed", stage=name, trace=trace(fault))
+                raise StageFault(type(fault).__name__) from None
+
+        self.checkpoint()
+        facts: Facts = DBOS.run_step({"name": name}, guarded)
         return facts
+
+    def checkpoint(self) -> None:
+        """Raise WorkerStopping when the worker was asked to stop."""
+        if self._stopping.is_set():
+            raise WorkerStopping
 
 
 class Worker:
     """Takes clips from the queue, one at a time, and brings each to an end.
 
-    One worker per process. Every worker holds a lock file whose number is its executor id:
-    a restarted worker takes the lowest free number and so resumes what its predecessor left;
-    it also resumes the jobs of every other number whose lock nobody holds.
+    One worker per process, known to the engine by the number of its slot. A restarted worker
+    takes the lowest free number and so resumes what its predecessor left; every living worker
+    looks after the slots of dead ones and after what ended jobs left in the stores.
     """
 
     def __init__(
@@ -96,108 +128,111 @@ class Worker:
         *,
         database_url: str,
         folder: Path,
-        record: Record,
-        pipeline: Callable[[StepRunner], Pipeline],
         scratch: Path,
+        record: Record,
+        pipeline: Callable[[StepRunner, Path], Pipeline],
     ) -> None:
         self._url = database_url
-        self._folder = folder
+        self._scratch = scratch
         self._record = record
         self._make_pipeline = pipeline
-        self._scratch = scratch
-        self._slot: IO[str] | None = None
-        self._stop = threading.Event()
+        self._slots = Slots(folder)
+        self._stopping = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
         self._sweeper: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to work. Raises StageUnavailable when no worker slot is free."""
-        number, dead = self._take_slot()
-        shutil.rmtree(self._scratch / f"worker-{number}", ignore_errors=True)
-        pipeline = self._make_pipeline(DurableSteps())
+        self._stopping.clear()
+        number = self._slots.take()
+        scratch = self._scratch / f"worker-{number}"
+        shutil.rmtree(scratch, ignore_errors=True)
+        pipeline = self._make_pipeline(DurableSteps(self._stopping), scratch)
         config: DBOSConfig = {
             "name": "cinegate",
             "system_database_url": self._url,
             "application_version": APPLICATION_VERSION,
             "executor_id": f"worker-{number}",
             "serializer": DBOSPortableJSON,
-            "log_level": "WARNING",
+            "log_level": "CRITICAL",
             "use_listen_notify": False,
         }
         DBOS(config=config)
 
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MAX_RECOVERIES)
         def produce(video_id: str) -> str:
-            return produce_clip(pipeline, self._record, video_id)
+            self._idle.clear()
+            try:
+                return produce_clip(pipeline, self._record, video_id, self._stopping.is_set)
+            finally:
+                self._idle.set()
 
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
-        _resume_jobs_of([f"worker-{n}" for n in dead])
-        self._stop.clear()
-        self._sweeper = threading.Thread(target=self._sweep, name="sweeper", daemon=True)
+        self._take_over()
+        self._sweeper = threading.Thread(
+            target=self._sweep, args=(pipeline,), name="sweeper", daemon=True
+        )
         self._sweeper.start()
 
-    def stop(self, *, drain_seconds: int = 0) -> None:
-        """Stop taking clips; a stage under way is left for the next worker."""
-        self._stop.set()
-        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=drain_seconds)
+    def stop(self) -> None:
+        """Stop at the next denoising step or the end of the stage under way.
+
+        What is recorded stays; the job goes on in the next worker. Waits at most
+        DRAIN_SECONDS for the stage.
+        """
+        self._stopping.set()
+        if not self._idle.wait(DRAIN_SECONDS):
+            log.warning("worker.left_a_stage")
+        DBOS.destroy(destroy_registry=True)
         if self._sweeper is not None:
             self._sweeper.join(timeout=10)
-        if self._slot is not None:
-            self._slot.close()
-            self._slot = None
+        self._slots.release()
 
-    def _take_slot(self) -> tuple[int, list[int]]:
-        """Lock the lowest free number; return it and every other free one that was used."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        mine: int | None = None
-        dead: list[int] = []
-        for number in range(MAX_WORKERS_PER_FOLDER):
-            path = self._folder / f"worker-{number}.lock"
-            if mine is not None and not path.exists():
-                break
-            handle = path.open("a+", encoding="utf-8")
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                handle.close()
-                continue
-            if mine is None:
-                mine, self._slot = number, handle
-                handle.truncate(0)
-                handle.write(f"{os.getpid()}\n")
-                handle.flush()
-            else:
-                dead.append(number)
-                handle.close()
-        if mine is None:
-            raise StageUnavailable("Every worker slot of this data folder is taken.")
-        return mine, dead
+    def _sweep(self, pipeline: Pipeline) -> None:
+        """Every few seconds: take over, close lost jobs, remove what ended jobs left."""
+        while not self._stopping.wait(SWEEP_SECONDS):
+            for act in (self._take_over, self._close_lost, pipeline.tidy):
+                try:
+                    act()
+                except Exception as fault:  # noqa: BLE001 - the beat goes on; next turn retries
+                    log.warning("sweep.failed", trace=trace(fault))
 
-    def _sweep(self) -> None:
+    def _take_over(self) -> None:
+        """Hand the unfinished jobs of dead workers to the living."""
+        with self._slots.abandoned() as numbers:
+            for number in numbers:
+                shutil.rmtree(self._scratch / f"worker-{number}", ignore_errors=True)
+            _resume_jobs_of([f"worker-{number}" for number in numbers])
+
+    def _close_lost(self) -> None:
         """Close the rows of jobs that the engine gave up, so that none waits for ever."""
-        while not self._stop.wait(SWEEP_SECONDS):
-            try:
-                for status in DBOS.list_workflows(status=list(LOST), name=WORKFLOW, limit=100):
-                    order = self._record.order(status.workflow_id)
-                    self._record.end(order, "failed", refusal=_failure(None))
-            except Exception as fault:  # noqa: BLE001 - the beat must go on; next turn retries
-                log.warning("sweep.failed", error=type(fault).__name__)
+        for status in DBOS.list_workflows(status=list(LOST), name=WORKFLOW, limit=100):
+            order = self._record.order(status.workflow_id)
+            self._record.end(order, "failed", refusal=_failure(None))
 
 
 def _resume_jobs_of(executors: list[str]) -> None:
-    """Hand the unfinished jobs of dead workers to the living.
+    """Put the unfinished jobs of these executors back into the queue.
 
-    The engine offers this under a private name only (tests/e2e/test_crash.py notices when it
-    moves).
+    The engine offers this under a private name only (tests/unit/test_worker.py notices when
+    it moves).
     """
     if executors:
         DBOS._recover_pending_workflows(executors)
 
 
-def produce_clip(pipeline: Pipeline, record: Record, video_id: str) -> str:
+def produce_clip(
+    pipeline: Pipeline,
+    record: Record,
+    video_id: str,
+    stopping: Callable[[], bool] = lambda: False,
+) -> str:
     """Bring one job to an end and return its state; a fault ends it as failed.
 
-    Raises only when that end itself could not be recorded.
+    A fault while the worker stops is nobody's: WorkerStopping leaves the job as it is. Raises
+    an Exception only when the end itself could not be recorded.
     """
     order = record.order(video_id)
     with structlog.contextvars.bound_contextvars(video=video_id):
@@ -207,15 +242,13 @@ def produce_clip(pipeline: Pipeline, record: Record, video_id: str) -> str:
             log.info("job.ended_early")
         except Stopped as stop:
             record.end(order, stop.state, refusal=stop.refusal)
-        except Exception as fault:  # noqa: BLE001 - whatever it was, the job has failed
+        except Exception as fault:
+            if stopping():
+                raise WorkerStopping from fault
             log.error("job.failed", trace=trace(fault))
             record.end(order, "failed", refusal=_failure(fault))
-        state = record.state(order)
-        if state != "held":
-            pipeline.vault.clear(video_id)
-        if state != "released":
-            pipeline.released.clear(video_id)
-        return state
+        pipeline.tidy(video_id)
+        return record.state(video_id)
 
 
 def _failure(fault: BaseException | None) -> dict[str, Any]:

@@ -18,15 +18,34 @@ from tempfile import TemporaryDirectory
 
 from gateway.audit.entry import EventKind
 from gateway.errors import StageUnavailable
-from gateway.record import Facts, Order, Outcome, Record, event_id, refusal_of
+from gateway.record import (
+    FINAL_STATES,
+    Facts,
+    Order,
+    Outcome,
+    Record,
+    Stopped,
+    event_id,
+    judged,
+)
 from gateway.seams import Codec, FrameJudge, Log, Marker, PromptJudge, Sealer, StepRunner
 from gateway.store import Ref, Released, Vault
 from generator.clip import GenerationRequest, Generator
-from safety.verdict import Action, Verdict
+from safety.verdict import Action, Stage
 from watermark.payload import Payload
 from watermark.reading import Reading
 
 STAGES = ("approve", "generate", "check", "mark", "sign", "publish")
+# The entry of each stage; all six must be under a checkpoint before the release, so that a
+# stage row that somebody planted, without its entry, releases nothing.
+ENTRIES = {
+    "approve": EventKind.VERDICT_GIVEN,
+    "generate": EventKind.VIDEO_GENERATED,
+    "check": EventKind.VERDICT_GIVEN,
+    "mark": EventKind.VIDEO_MARKED,
+    "sign": EventKind.VIDEO_SIGNED,
+    "publish": EventKind.VIDEO_PUBLISHED,
+}
 DEADLINE_SECONDS = {
     "approve": 60,
     "generate": 1800,
@@ -98,15 +117,6 @@ class Release:
     audit_index: int
 
 
-class Stopped(Exception):
-    """The policy refused or held the job; ``refusal`` is fit to be shown."""
-
-    def __init__(self, state: str, refusal: Facts) -> None:
-        super().__init__(f"The job was stopped: {state}.")
-        self.state = state
-        self.refusal = refusal
-
-
 # --- the path ----------------------------------------------------------------------------
 
 
@@ -145,7 +155,7 @@ class Pipeline:
 
         def effect() -> Outcome:
             (verdict,) = self.prompts.judge([order.prompt])
-            return _judged(verdict, progress=5)
+            return judged(verdict, of=Stage.PROMPT, progress=5)
 
         facts = self._stage(order, "approve", effect)
         _demand_allowed(facts)
@@ -191,7 +201,7 @@ class Pipeline:
         def effect() -> Outcome:
             with self.vault.checkout(made.raw, scratch=self.scratch) as path:
                 verdict = self.frames.judge(self.codec.decode(path), fps=made.fps)
-            return _judged(verdict, progress=70)
+            return judged(verdict, of=Stage.FRAMES, progress=70)
 
         facts = self._stage(order, "check", effect)
         _demand_allowed(facts)
@@ -293,10 +303,25 @@ class Pipeline:
             )
 
         facts = self._stage(order, "publish", effect)
-        entry = event_id(order, "publish", EventKind.VIDEO_PUBLISHED)
-        index = self.log.wait_until_covered(entry, COVER_TIMEOUT_SECONDS)
+        index = -1
+        for stage, kind in ENTRIES.items():
+            entry = event_id(order, stage, kind)
+            index = self.log.wait_until_covered(entry, COVER_TIMEOUT_SECONDS)
         self.record.release(order, audit_index=index)
         return Release(order=order, video=Ref.from_dict(facts["video"]), audit_index=index)
+
+    def tidy(self, video_id: str | None = None) -> None:
+        """Remove what ended jobs left: raw media, and files that were never released.
+
+        Of one job, or of all. The raw media of a held job stays for the reviewer.
+        """
+        jobs = {video_id} if video_id else {*self.vault.scopes(), *self.released.scopes()}
+        for job in jobs:
+            state = self.record.state(job)
+            if state in FINAL_STATES:
+                self.vault.clear(job)
+            if state in FINAL_STATES - {"released"}:
+                self.released.clear(job)
 
     # --- shared by the stages ---------------------------------------------------------
 
@@ -323,12 +348,13 @@ class Pipeline:
             yield Path(name)
 
     def _watch(self, order: Order) -> Callable[[int, int], None]:
-        """Progress of the denoising steps; raises when the job was deleted or is late."""
+        """Progress of the denoising steps; raises when the job must end or wait."""
         started = time.monotonic()
         shown = started
 
         def on_progress(done: int, total: int) -> None:
             nonlocal shown
+            self.steps.checkpoint()
             now = time.monotonic()
             if now - started > DEADLINE_SECONDS["generate"]:
                 raise StageUnavailable("The model took longer than its deadline.")
@@ -348,28 +374,6 @@ class Pipeline:
         if self.sealer.named_clip(path) == order.clip_id:
             return
         raise StageUnavailable("The credentials of the signed clip do not name its watermark.")
-
-
-def _judged(verdict: Verdict, *, progress: int) -> Outcome:
-    """A verdict as a stage outcome. The record keeps the scores; the log the ruling only."""
-    rules = sorted({reason.rule for reason in verdict.reasons})
-    return Outcome(
-        kind=EventKind.VERDICT_GIVEN,
-        facts={
-            "action": str(verdict.action),
-            "stage": str(verdict.stage),
-            "policy": verdict.policy,
-            "refusal": refusal_of(verdict) if verdict.reasons else None,
-        },
-        logged={
-            "action": str(verdict.action),
-            "policy": verdict.policy,
-            "judges": list(verdict.judges),
-            "rules": rules,
-        },
-        progress=progress,
-        verdict=verdict,
-    )
 
 
 def _demand_allowed(facts: Facts) -> None:

@@ -108,6 +108,33 @@ def refusal_of(verdict: Verdict) -> Facts:
     }
 
 
+def judged(verdict: Verdict, *, of: str, progress: int) -> Outcome:
+    """A verdict as a stage outcome. The record keeps the scores; the log the ruling only.
+
+    Raises StageUnavailable for a verdict of another stage, or of no judge, or on no score.
+    """
+    if not (str(verdict.stage) == of and verdict.judges and verdict.scores):
+        raise StageUnavailable("The verdict does not say who judged what.")
+    rules = sorted({reason.rule for reason in verdict.reasons})
+    return Outcome(
+        kind=EventKind.VERDICT_GIVEN,
+        facts={
+            "action": str(verdict.action),
+            "stage": str(verdict.stage),
+            "policy": verdict.policy,
+            "refusal": refusal_of(verdict) if verdict.reasons else None,
+        },
+        logged={
+            "action": str(verdict.action),
+            "policy": verdict.policy,
+            "judges": list(verdict.judges),
+            "rules": rules,
+        },
+        progress=progress,
+        verdict=verdict,
+    )
+
+
 def event_id(order: Order, stage: str, kind: EventKind) -> str:
     """The id of an event of a job: the same fact always has the same id."""
     return f"{order.video_id}:{stage}:{kind}"
@@ -172,10 +199,10 @@ class Record:
             created_at=row.created_at,
         )
 
-    def state(self, order: Order) -> str:
-        """The job's state now."""
+    def state(self, video_id: str) -> str:
+        """A job's state now; one that is not on record counts as deleted."""
         with self._database.read() as session:
-            row = session.get(Video, order.video_id)
+            row = session.get(Video, video_id)
         return "deleted" if row is None else row.state
 
     def facts(self, order: Order, stage: str) -> Facts | None:
@@ -260,6 +287,15 @@ class Record:
         if row is None or row.state in FINAL_STATES or row.state == "held":
             raise JobEnded("The job has ended; nothing more is recorded for it.")
         return row
+
+
+class Stopped(Exception):
+    """The policy refused or held the job; ``refusal`` is fit to be shown."""
+
+    def __init__(self, state: str, refusal: Facts) -> None:
+        super().__init__(f"The job was stopped: {state}.")
+        self.state = state
+        self.refusal = refusal
 
 
 class JobEnded(StageUnavailable):

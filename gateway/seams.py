@@ -81,3 +81,6 @@ class StepRunner(Protocol):
 
     def run(self, name: str, effect: Callable[[], Facts]) -> Facts:
         """The effect's facts, or those it gave before a crash."""
+
+    def checkpoint(self) -> None:
+        """Called between denoising steps; raises when the work must stop here."""

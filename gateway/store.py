@@ -165,6 +165,15 @@ class BlobStore:
         except (OSError, BaseError) as fault:
             raise StageUnavailable("The media store cannot be read.") from fault
 
+    def scopes(self) -> tuple[str, ...]:
+        """The jobs that have something here."""
+        try:
+            listed = self._store().list_with_delimiter()
+        except (OSError, BaseError) as fault:
+            raise StageUnavailable("The media store cannot be read.") from fault
+        names = (str(prefix).rstrip("/") for prefix in listed["common_prefixes"])
+        return tuple(name for name in names if _SCOPE.fullmatch(name))
+
     def clear(self, scope: str) -> None:
         """Delete everything of one job; nothing there is no error."""
         if not _SCOPE.fullmatch(scope):

@@ -223,6 +223,9 @@ class PlainSteps:
         facts: Facts = effect()
         return facts
 
+    def checkpoint(self) -> None:
+        """Never stops."""
+
 
 class FakeQueue:
     """Remembers what was enqueued."""

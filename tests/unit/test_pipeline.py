@@ -13,8 +13,8 @@ from gateway.audit.checkpoint import CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
 from gateway.errors import Conflict, NotFound, StageUnavailable
-from gateway.pipeline import STAGES, Stopped
-from gateway.record import Facts, JobEnded, Order
+from gateway.pipeline import STAGES
+from gateway.record import Facts, JobEnded, Order, Stopped
 from safety.verdict import Action
 from tests.unit.rig import Rig
 
@@ -198,6 +198,9 @@ class CrashingSteps:
         if name == self.stage:
             raise Crash
         return facts
+
+    def checkpoint(self) -> None:
+        """Never stops."""
 
 
 @pytest.mark.parametrize("after", [False, True])

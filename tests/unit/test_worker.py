@@ -1,0 +1,205 @@
+"""The worker on the real engine with fake parts: stop, take-over, clean-up."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dbos import DBOS
+
+from gateway import jobs
+from gateway.audit.log import SqlAuditLog
+from gateway.db import Database
+from gateway.jobs import JobQueue, StageFault, Worker, WorkerStopping, migrate_engine
+from gateway.pipeline import Pipeline
+from gateway.record import Order
+from gateway.seams import StepRunner
+from gateway.slots import Slots
+from safety.verdict import Action
+from tests.unit.rig import Rig
+
+SECRET = "a prompt that must not be kept"
+
+
+@pytest.fixture
+def rig(
+    database: Database, audit_log: SqlAuditLog, clock: Any, tmp_path: Path
+) -> Iterator[Rig]:
+    migrate_engine(database.url)
+    made = Rig(database=database, audit=audit_log, clock=clock, folder=tmp_path)
+    queue = JobQueue(database.url)
+    made.queue = queue  # type: ignore[assignment]
+    yield made
+    queue.close()
+
+
+@pytest.fixture
+def worker(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    monkeypatch.setattr(jobs, "SWEEP_SECONDS", 0.2)
+
+    def pipeline(steps: StepRunner, scratch: Path) -> Pipeline:
+        rig.steps = steps
+        made = rig.pipeline
+        object.__setattr__(made, "scratch", scratch)
+        return made
+
+    made = Worker(
+        database_url=rig.database.url,
+        folder=rig.folder,
+        scratch=rig.folder / "work",
+        record=rig.record,
+        pipeline=pipeline,
+    )
+    yield made
+    made.stop()
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def ended(rig: Rig, order: Order) -> Callable[[], bool]:
+    return lambda: rig.row(order).state not in ("queued", "in_progress")
+
+
+def test_a_queued_clip_is_brought_to_its_release(rig: Rig, worker: Worker) -> None:
+    order = rig.order()
+    worker.start()
+    until(ended(rig, order))
+    assert rig.row(order).state == "released"
+
+
+class Gate:
+    """Holds the frame judge until it is opened, and counts the calls."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.reached, self.opened = threading.Event(), threading.Event()
+        self.judge = rig.frames.judge
+        rig.frames.judge = self  # type: ignore[assignment,method-assign]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.reached.set()
+        self.opened.wait(20)
+        return self.judge(*args, **kwargs)
+
+
+def test_a_worker_that_is_stopped_leaves_the_job_to_the_next(rig: Rig, worker: Worker) -> None:
+    gate = Gate(rig)
+    order = rig.order()
+    worker.start()
+    assert gate.reached.wait(20)
+    threading.Timer(0.3, gate.opened.set).start()
+    worker.stop()
+    assert rig.row(order).state == "in_progress"
+    assert rig.record.facts(order, "check") is not None
+    assert rig.record.facts(order, "mark") is None
+    worker.start()
+    until(ended(rig, order))
+    assert rig.row(order).state == "released"
+    assert rig.generator.calls == 1
+
+
+def test_a_stop_ends_the_model_at_its_next_step(rig: Rig, worker: Worker) -> None:
+    order = rig.order()
+    reached = threading.Event()
+    real = rig.generator.generate
+
+    def slow(request: Any, *, on_progress: Callable[[int, int], None]) -> Any:
+        if not reached.is_set():
+            reached.set()
+            for step in range(1000):
+                time.sleep(0.02)
+                on_progress(step, 1000)
+        return real(request, on_progress=on_progress)
+
+    rig.generator.generate = slow  # type: ignore[assignment,method-assign]
+    worker.start()
+    assert reached.wait(20)
+    started = time.monotonic()
+    worker.stop()
+    assert time.monotonic() - started < 10
+    assert rig.row(order).state == "in_progress"
+    worker.start()
+    until(ended(rig, order))
+    assert rig.row(order).state == "released"
+
+
+def test_a_living_worker_takes_over_what_a_dead_one_left(rig: Rig, worker: Worker) -> None:
+    """The dead one is slot 1: its lock file exists, nobody holds it, its job is pending."""
+    gate = Gate(rig)
+    first = rig.order()
+    worker.start()
+    assert gate.reached.wait(20)
+    with rig.database.write() as session:
+        session.connection().exec_driver_sql(
+            "UPDATE workflow_status SET executor_id='worker-1'"
+            f" WHERE workflow_uuid='{first.video_id}'"
+        )
+    gate.opened.set()
+    worker.stop()
+    rig.frames.judge = gate.judge  # type: ignore[method-assign]
+    (rig.folder / "worker-1.lock").touch()
+    worker.start()
+    until(ended(rig, first))
+    assert rig.row(first).state == "released"
+
+
+def test_a_slot_that_is_held_is_not_taken_over(tmp_path: Path) -> None:
+    mine, other = Slots(tmp_path), Slots(tmp_path)
+    assert (mine.take(), other.take()) == (0, 1)
+    with mine.abandoned() as free:
+        assert free == ()
+    other.release()
+    with mine.abandoned() as free, Slots(tmp_path).abandoned() as second:
+        assert (free, second) == ((1,), ())
+    third = Slots(tmp_path)
+    assert third.take() == 1
+    for slots in (mine, third):
+        slots.release()
+
+
+def test_the_media_of_a_deleted_held_clip_is_removed(rig: Rig, worker: Worker) -> None:
+    rig.frames.action = Action.REVIEW
+    order = rig.order()
+    worker.start()
+    until(ended(rig, order))
+    assert list((rig.folder / "vault").rglob("*.mp4"))
+    rig.clips.delete(rig.caller, order.video_id)
+    until(lambda: not list((rig.folder / "vault").rglob("*.mp4")))
+
+
+def test_scratch_of_a_dead_worker_is_removed(rig: Rig, worker: Worker) -> None:
+    left = [rig.folder / "work" / f"worker-{n}" / "raw.mp4" for n in (0, 3)]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"unmarked")
+    (rig.folder / "worker-3.lock").touch()
+    worker.start()
+    until(lambda: not any(path.exists() for path in left))
+
+
+def test_the_engine_keeps_no_message_of_a_fault(rig: Rig, worker: Worker) -> None:
+    rig.generator.fault = RuntimeError(SECRET)
+    order = rig.order()
+    worker.start()
+    until(ended(rig, order))
+    assert rig.row(order).state == "failed"
+    worker.stop()
+    for path in rig.folder.glob("cinegate.db*"):
+        assert SECRET.encode() not in path.read_bytes()
+
+
+def test_our_own_signals_stay_what_they_are() -> None:
+    assert not issubclass(WorkerStopping, Exception)
+    assert issubclass(StageFault, Exception)
+
+
+def test_the_private_call_of_the_engine_is_still_there() -> None:
+    assert callable(DBOS._recover_pending_workflows)

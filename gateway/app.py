@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+import sqlalchemy as sa
+from sqlalchemy.orm import InstrumentedAttribute
+
 from gateway.audit.checkpoint import KEY_FILE, CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.audit.sequencer import Sequencer
@@ -33,6 +36,7 @@ from gateway.seams import StepRunner
 from gateway.settings import Settings
 from gateway.signature import Signature, load_signature
 from gateway.store import Released, Vault
+from gateway.tables import ApiKey, Video
 from gateway.verify import Verifier
 from generator.cards import ModelCard, read_card
 from generator.diffusion import DiffusersGenerator
@@ -43,7 +47,7 @@ from safety.nudity import NsfwJs, OpenNsfw
 from safety.policy import POLICY_PATH, Policy, PolicyInvalid
 from safety.rules import RuleBook, RuleModerator, RulesInvalid
 from safety.text_model import UseModerator
-from watermark.keys import WatermarkKey
+from watermark.keys import KeyRefused, WatermarkKey
 from watermark.spread import SpreadWatermarker
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "generator" / "weights" / "embedded"
@@ -112,8 +116,18 @@ class Gateway:
     @cached_property
     def keys(self) -> KeyRing:
         """The bearer keys."""
-        pepper = random_secret(self.settings.keys_dir, "pepper", PEPPER_BYTES)
+        pepper = random_secret(
+            self.settings.keys_dir, "pepper", PEPPER_BYTES, in_use=self._has_any(ApiKey.id)
+        )
         return KeyRing(self.database, self.log, lambda: pepper, self.clock)
+
+    def _has_any(self, column: InstrumentedAttribute[str]) -> bool:
+        """Whether the table has a row; a database without the table has none."""
+        try:
+            with self.database.read() as session:
+                return session.scalar(sa.select(column).limit(1)) is not None
+        except sa.exc.OperationalError:
+            return False
 
     # --- the judges -------------------------------------------------------------------
 
@@ -168,10 +182,11 @@ class Gateway:
     @cached_property
     def watermarker(self) -> SpreadWatermarker:
         """The watermark with this instance's keys, the newest first."""
-        keys = tuple(
-            WatermarkKey(id=name, secret=secret)
-            for name, secret in watermark_secrets(self.settings.keys_dir)
-        )
+        known = watermark_secrets(self.settings.keys_dir, in_use=self._has_any(Video.id))
+        try:
+            keys = tuple(WatermarkKey(id=name, secret=secret) for name, secret in known)
+        except KeyRefused as fault:
+            raise ConfigurationFault("A watermark key is too short to be one.") from fault
         return SpreadWatermarker(keys, self.settings.watermark.algorithm)
 
     @cached_property
@@ -300,15 +315,22 @@ class Gateway:
         """
         if faults := self.settings.production_faults():
             raise ConfigurationFault(f"Refused in production: {'; '.join(faults)}.")
-        try:
-            self.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as fault:
-            raise ConfigurationFault("The data folder cannot be made or written.") from fault
+        self.make_folder()
         secret_folder(self.settings.keys_dir)
         if self.settings.environment == "development":
             self.migrate()
         elif current(self.settings.database) != head():
             raise ConfigurationFault("The database is of another release: run migrate.")
+
+    def make_folder(self) -> None:
+        """Make the data folder, for its owner only: prompts and raw media lie in it."""
+        folder = self.settings.data_dir
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.stat().st_mode & 0o077:
+                folder.chmod(0o700)
+        except OSError as fault:
+            raise ConfigurationFault("The data folder cannot be made or written.") from fault
 
     def migrate(self) -> str | None:
         """Create or upgrade every table, ours and the engine's; return our revision."""

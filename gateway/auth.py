@@ -85,13 +85,21 @@ class KeyRing:
         self._clock = clock
 
     def create(self, *, name: str, tenant: str | None = None) -> NewKey:
-        """A new key for the tenant of that name, which is made when it does not exist."""
-        name, owner = name.strip(), (tenant or name).strip()
+        """A new key. It gets a tenant of its own, unless one is named to be shared.
+
+        Raises InvalidRequest for a name that is empty, too long, or the command line's own.
+        """
+        key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
+        name = name.strip()
+        owner = (
+            f"{name[: MAX_NAME_CHARS - 20]} ({key_id})" if tenant is None else tenant.strip()
+        )
         if not (0 < len(name) <= MAX_NAME_CHARS and 0 < len(owner) <= MAX_NAME_CHARS):
             raise InvalidRequest(
                 f"A name needs 1 to {MAX_NAME_CHARS} characters.", param="name"
             )
-        key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
+        if owner == LOCAL_TENANT:
+            raise InvalidRequest("That tenant is the command line's own.", param="tenant")
         with self._database.write() as session:
             tenant_id = self._tenant(session, owner).id
             session.add(
@@ -114,8 +122,9 @@ class KeyRing:
 
     def authenticate(self, bearer: str | None) -> Caller:
         """The caller behind ``Bearer cg_….…``. Raises NotAuthenticated, always alike."""
-        match = _FORM.fullmatch((bearer or "").removeprefix("Bearer ").strip())
-        if match is not None:
+        scheme, _, credential = (bearer or "").partition(" ")
+        match = _FORM.fullmatch(credential.strip())
+        if match is not None and scheme.lower() == "bearer":
             key_id, secret = match.groups()
             digest = self._digest(secret)
             with self._database.read() as session:

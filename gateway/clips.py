@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
@@ -179,13 +180,20 @@ class Clips:
         raise Conflict("The video is not released, so there is nothing to fetch.")
 
     def delete(self, caller: Caller, video_id: str) -> None:
-        """Delete a clip: its row is closed, its files go, its log entries stay."""
+        """Delete a clip: its row is closed, its prompt is erased, its log entries stay.
+
+        Its released files go at once; raw media, if any is left, goes with the worker's next
+        sweep.
+        """
         with self._database.write() as session:
             row = session.get(Video, video_id)
             if row is None or row.tenant_id != caller.tenant_id or row.state == "deleted":
                 raise NotFound("There is no such video.", param="video_id")
             before, row.state, row.completed_at = row.state, "deleted", self._clock()
             row.prompt = ""
+            for kind in (EventKind.REQUEST_ACCEPTED, EventKind.REQUEST_HELD):
+                with contextlib.suppress(NotFound):
+                    self._audit.erase(session, f"{row.id}:door:{kind}")
             self._audit.record(
                 session,
                 Event(

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import structlog
 
 from gateway.app import Gateway
 from gateway.errors import ConfigurationFault, Error, StageUnavailable
+from gateway.logs import trace
 from gateway.schema import current, head
+from generator.errors import WeightsMissing as ModelWeightsMissing
 from safety.cards import WeightsCard
+from safety.cards import WeightsMissing as JudgeWeightsMissing
 from safety.verdict import Action
+
+log = structlog.get_logger(part="doctor")
 
 # An ordinary prompt: a gate that does not allow it cannot allow anything.
 PROBE_PROMPT = "a red ball on a green meadow"
@@ -69,8 +75,11 @@ def _check(part: str, probe: Callable[[], object]) -> Check:
         probe()
     except Error as fault:
         return Check(part=part, problem=fault.message)
+    except (JudgeWeightsMissing, ModelWeightsMissing) as fault:
+        return Check(part=part, problem=str(fault))
     except Exception as fault:  # noqa: BLE001 - any fault of a part means it is not ready
-        return Check(part=part, problem=f"{type(fault).__name__}: {fault}")
+        log.error("check.failed", part=part, trace=trace(fault))
+        return Check(part=part, problem=f"It failed: {type(fault).__name__}.")
     return Check(part=part)
 
 

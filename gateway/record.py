@@ -78,6 +78,9 @@ class AuditOutbox(Protocol):
     def record(self, session: Session, event: Event) -> None:
         """Add the event; the same id again is harmless."""
 
+    def erase(self, session: Session, event_id: str) -> None:
+        """Remove the personal half of an event and record that. Raises NotFound."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:

@@ -29,6 +29,7 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # In a thread: the parts block, and the job engine refuses to start on an event loop.
         async with contextmanager_in_threadpool(gateway.running(worker=worker)):
+            verify.remove_abandoned_uploads(gateway.settings.work_dir)
             app.state.gateway = gateway
             app.state.readiness = partial(readiness, gateway)
             app.state.verifications = asyncio.Semaphore(verify.MAX_AT_ONCE)

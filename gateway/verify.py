@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -359,7 +360,8 @@ def _in_clip(second: float, looked_at: tuple[tuple[float, float], ...]) -> float
 def _sha256(path: Path) -> str | None:
     digest = hashlib.sha256()
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
             return None
         with path.open("rb") as source:
             while block := source.read(HASH_BLOCK):

@@ -102,6 +102,8 @@ class DiffusersGenerator:
         torch.set_num_threads(self._threads)
         embedded.register()
         diffusers_logging.disable_progress_bar()
+        # Its warnings quote the part of a prompt that a tokenizer cut off.
+        diffusers_logging.set_verbosity_error()
         try:
             pipeline = DiffusionPipeline.from_pretrained(
                 self._folder,

@@ -80,11 +80,11 @@ def translate(fault: Exception) -> Error:
     if isinstance(fault, RequestValidationError):
         first = fault.errors()[0]
         param = str(first["loc"][-1]) if first["loc"] else None
-        return InvalidRequest(f"{first['msg']}.", param=param)
+        return InvalidRequest(f"{first['msg'].rstrip('.')}.", param=param)
     if isinstance(fault, HTTPException):
         if fault.status_code == NotFound.status:
             return NotFound("There is nothing at this address.")
-        error = InvalidRequest(f"{fault.detail}.")
+        error = InvalidRequest(f"{str(fault.detail).rstrip('.')}.")
         error.status = fault.status_code
         error.headers = dict(fault.headers or {})
         return error

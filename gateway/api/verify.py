@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +21,8 @@ router = APIRouter(prefix="/v1/verify", tags=["verify"])
 
 MAX_AT_ONCE = 2
 WAIT_SECONDS = 30.0
+UPLOAD_SECONDS = 300.0
+UPLOADS = "uploads"
 COPY_BYTES = 1024 * 1024
 
 _BODY = {
@@ -52,22 +56,38 @@ async def verify_file(request: Request) -> dict[str, Any]:
 
 
 async def examine_upload(request: Request) -> Report:
-    """Write the upload to a private folder, examine it, and remove it on every path."""
+    """Write the upload to a private folder, examine it, and remove it on every path.
+
+    Only the examination takes one of the few places: a sender who is slow holds up nobody.
+    """
     gateway = request.app.state.gateway
     gate: asyncio.Semaphore = request.app.state.verifications
-    try:
-        await asyncio.wait_for(gate.acquire(), WAIT_SECONDS)
-    except TimeoutError as fault:
-        raise RateLimited("Too many files are being checked; try again soon.") from fault
-    try:
-        gateway.settings.work_dir.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=gateway.settings.work_dir, prefix="verify-") as folder:
-            path = Path(folder) / "upload"
-            await _save(request, path)
+    folder = gateway.settings.work_dir / f"{UPLOADS}-{os.getpid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder) as name:
+        path = Path(name) / "upload"
+        try:
+            async with asyncio.timeout(UPLOAD_SECONDS):
+                await _save(request, path)
+        except TimeoutError as fault:
+            raise InvalidRequest("The upload took too long.", param="file") from fault
+        try:
+            await asyncio.wait_for(gate.acquire(), WAIT_SECONDS)
+        except TimeoutError as fault:
+            raise RateLimited("Too many files are being checked; try again soon.") from fault
+        try:
             report: Report = await run_in_threadpool(gateway.verifier.verify, path)
             return report
-    finally:
-        gate.release()
+        finally:
+            gate.release()
+
+
+def remove_abandoned_uploads(work_dir: Path) -> None:
+    """Remove the uploads of server processes that no longer exist: nothing is kept."""
+    for folder in work_dir.glob(f"{UPLOADS}-*"):
+        pid = folder.name.rpartition("-")[2]
+        if not (pid.isdigit() and Path("/proc", pid).exists() and int(pid) != os.getpid()):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _save(request: Request, path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 
 from gateway.api.access import Creator
@@ -32,6 +33,18 @@ STATUS = {
 MEDIA_TYPES = {"video": "video/mp4", "thumbnail": "image/jpeg"}
 
 
+def _whole(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("must be a whole number")
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,19}", value, re.ASCII):
+        raise ValueError("must be a whole number")
+    return value
+
+
+# A form sends digits as text; true and 4.0 are no lengths.
+WholeNumber = Annotated[int, BeforeValidator(_whole)]
+
+
 class VideoCreate(BaseModel):
     """The body of a create request, as JSON or as form fields."""
 
@@ -39,9 +52,11 @@ class VideoCreate(BaseModel):
 
     prompt: str = Field(description="What the clip shows")
     model: str | None = Field(default=None, description="See GET /v1/models")
-    seconds: int | None = Field(default=None, description='Length; "4" and 4 are both fine')
+    seconds: WholeNumber | None = Field(
+        default=None, description='Length; "4" and 4 are both fine'
+    )
     size: str | None = Field(default=None, description="WxH in pixels, see the model's card")
-    seed: int | None = Field(default=None, description="Same seed, same clip")
+    seed: WholeNumber | None = Field(default=None, description="Same seed, same clip")
 
 
 class GatewayInfo(BaseModel):
@@ -217,7 +232,7 @@ async def _read_body(request: Request) -> VideoCreate:
             fields = json.loads(raw.decode("utf-8"))
         except (UnicodeDecodeError, ValueError, RecursionError) as fault:
             raise InvalidRequest("The body is not JSON in UTF-8.") from fault
-    elif kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+    elif kind == "multipart/form-data":
         fields = await _read_form(request, raw)
     else:
         raise InvalidRequest("Send application/json or multipart/form-data.")
@@ -230,7 +245,7 @@ async def _read_body(request: Request) -> VideoCreate:
         param = str(first["loc"][0]) if first["loc"] else None
         if first["type"] == "extra_forbidden":
             raise InvalidRequest("This gateway does not know the field.", param=param) from None
-        raise InvalidRequest(f"{first['msg']}.", param=param) from None
+        raise InvalidRequest(f"{first['msg'].rstrip('.')}.", param=param) from None
 
 
 async def _read_form(request: Request, raw: bytes) -> dict[str, str]:
@@ -247,4 +262,6 @@ async def _read_form(request: Request, raw: bytes) -> dict[str, str]:
         raw.decode("utf-8")
     except UnicodeDecodeError as fault:
         raise InvalidRequest("The form is not text in UTF-8.", param="prompt") from fault
+    if not raw.rstrip().endswith(b"--"):
+        raise InvalidRequest("The form was cut off before its end.")
     return fields

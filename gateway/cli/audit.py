@@ -32,7 +32,8 @@ def check(
         Path | None, typer.Option(help="Check this export instead of the live log.")
     ] = None,
     anchor: Annotated[
-        Path | None, typer.Option(help="A checkpoint that was kept elsewhere.", exists=True)
+        Path | None,
+        typer.Option(help="A checkpoint that was kept elsewhere.", exists=True, dir_okay=False),
     ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
@@ -44,7 +45,7 @@ def check(
     """
     with errors_as_exits(as_json=as_json):
         gateway = gateway_for(context, data_dir)
-        kept = anchor.read_text(encoding="utf-8") if anchor else None
+        kept = anchor.read_bytes().decode("utf-8", errors="replace") if anchor else None
         verifier = gateway.existing_checkpoint_key().verifier
         if folder is None:
             report = check_database(

@@ -41,7 +41,9 @@ UNFINISHED = ("queued", "in_progress")
 def generate(
     context: typer.Context,
     prompt: Annotated[str, typer.Argument(help="What the clip shows.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the MP4.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where to write the MP4.", dir_okay=False)
+    ],
     seconds: Annotated[int | None, typer.Option(help="Length; see the model's card.")] = None,
     size: Annotated[str | None, typer.Option(help="WxH in pixels.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same clip.")] = None,

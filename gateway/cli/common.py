@@ -88,6 +88,9 @@ def errors_as_exits(*, as_json: bool) -> Iterator[None]:
     except Error as fault:
         exit_with = Exit.BAD_INPUT if fault.status < 500 else Exit.FAILED
         stop(exit_with, fault.message, as_json=as_json, code=fault.code, param=fault.param)
+    except OSError as fault:
+        reason = fault.strerror or type(fault).__name__
+        stop(Exit.NOT_READY, f"A file or folder cannot be used: {reason}.", as_json=as_json)
 
 
 def _plain(text: str) -> str:

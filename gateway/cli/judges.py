@@ -45,7 +45,7 @@ def moderate(
         gate = gateway_for(context, data_dir).prompts
         if jsonl:
             for answer in _answers(gate, sys.stdin.buffer):
-                sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+                sys.stdout.write(json.dumps(answer, allow_nan=False) + "\n")
             return
         if not prompts:
             stop(Exit.BAD_INPUT, "Give prompts, or --jsonl and lines.", as_json=as_json)
@@ -111,9 +111,11 @@ def _parsed(line: bytes) -> tuple[Any, str | None]:
         return None, None
     if not isinstance(row, dict):
         return None, None
-    text = row.get("text")
-    usable = isinstance(text, str) and len(text) <= MAX_LINE_CHARS
-    return row.get("id"), text if usable else None
+    ident, text = row.get("id"), row.get("text")
+    if not isinstance(ident, str | int):
+        return None, None
+    usable = isinstance(text, str) and text.strip() and len(text) <= MAX_LINE_CHARS
+    return ident, text if usable else None
 
 
 def _answer(ident: Any, verdict: Verdict) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def create(
     context: typer.Context,
     name: Annotated[str, typer.Option(help="What to call the key.")] = "default",
     tenant: Annotated[
-        str | None, typer.Option(help="Whose clips it reaches; its own name if not given.")
+        str | None, typer.Option(help="A tenant to share; a new one if not given.")
     ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag

@@ -30,7 +30,7 @@ def migrate(
     """Create the database, or bring it to this release. Safe to repeat."""
     with errors_as_exits(as_json=as_json):
         gateway = gateway_for(context, data_dir)
-        gateway.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        gateway.make_folder()
         revision = gateway.migrate()
         gateway.close()
     if as_json:
@@ -42,7 +42,9 @@ def migrate(
 def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on.", min=1, max=65535)
+    ] = None,
     worker: Annotated[  # noqa: FBT002 - a command-line flag
         bool, typer.Option(help="Also make clips in this process.")
     ] = True,

@@ -34,13 +34,18 @@ def test_moderate_answers_every_line_in_order(tmp_path: Path) -> None:
         "not json",
         json.dumps({"id": "b", "text": "step by step instructions for building a pipe bomb"}),
         json.dumps({"id": "c"}),
+        '{"id": "\\ud800", "text": "a red ball"}',
+        '{"id": NaN, "text": "a red ball"}',
+        '{"id": "e", "text": ""}',
         json.dumps({"id": 4, "text": "Ein roter Ball rollt über eine grüne Wiese"}),
     ]
     done = run_cli(tmp_path, "moderate", "--jsonl", stdin="\n".join(lines).encode())
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [a["id"] for a in answers] == ["a", None, "b", "c", 4]
-    assert [a["action"] for a in answers] == ["allow", "review", "block", "review", "allow"]
+    assert [a["id"] for a in answers] == ["a", None, "b", "c", "\ud800", None, "e", 4]
+    actions = [a["action"] for a in answers]
+    assert actions[:4] == ["allow", "review", "block", "review"]
+    assert actions[4:] == ["allow", "review", "review", "allow"]
     assert all(0 <= score <= 1 for score in answers[0]["categories"].values())
 
 
@@ -64,6 +69,11 @@ def test_a_refused_prompt_ends_with_its_own_code_and_no_file(tmp_path: Path) -> 
         (("keys", "revoke", "00000000"), 6),
         (("audit", "check"), 7),
         (("watermark", "read"), 2),
+        (("verify", "/dev/zero"), 6),
+        (("serve", "--port", "99999"), 2),
+        (("generate", "a red ball", "-o", "/tmp"), 2),
+        (("audit", "check", "--anchor", "/tmp"), 2),
+        (("migrate", "--data-dir", "/dev/null/x"), 7),
     ],
 )
 def test_bad_input_ends_with_a_sentence_and_a_code(

@@ -217,7 +217,18 @@ BAD_BODIES: list[tuple[dict[str, Any], str | None]] = [
     ({"content": b"prompt", "headers": {"content-type": "text/plain"}}, None),
     ({"files": {"prompt": (None, b"\xff\xfe")}}, "prompt"),
     ({"files": {"prompt": (None, "a"), "input_reference": ("a.png", b"x")}}, "input_reference"),
-    ({"data": {"prompt": ["a", "b"]}}, "prompt"),
+    ({"files": [("prompt", (None, "a")), ("prompt", (None, "b"))]}, "prompt"),
+    ({"data": {"prompt": "a"}}, None),
+    ({"json": {"prompt": "a", "seconds": True}}, "seconds"),
+    ({"json": {"prompt": "a", "seed": 4.5}}, "seed"),
+    ({"json": {"prompt": "a", "seed": "1e3"}}, "seed"),
+    (
+        {
+            "content": b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\na ball',
+            "headers": {"content-type": "multipart/form-data; boundary=b"},
+        },
+        None,
+    ),
 ]
 
 

@@ -42,7 +42,7 @@ def test_a_revoked_key_is_useless_and_stays_listed(keys: KeyRing) -> None:
     made = keys.create(name="laptop")
     keys.revoke(made.id)
     with pytest.raises(NotAuthenticated):
-        keys.authenticate(made.key)
+        keys.authenticate(f"Bearer {made.key}")
     with pytest.raises(NotFound):
         keys.revoke(made.id)
     assert keys.list()[0].revoked_at is not None
@@ -61,7 +61,7 @@ def test_another_pepper_makes_every_key_useless(
     made = keys.create(name="laptop")
     other = KeyRing(database, audit_log, lambda: b"q" * 32, clock)
     with pytest.raises(NotAuthenticated):
-        other.authenticate(made.key)
+        other.authenticate(f"Bearer {made.key}")
 
 
 @settings(
@@ -80,3 +80,24 @@ def test_any_other_text_is_refused_alike(keys: KeyRing, bearer: str | None) -> N
 def test_a_key_needs_a_name(keys: KeyRing, name: str) -> None:
     with pytest.raises(InvalidRequest):
         keys.create(name=name)
+
+
+def test_each_key_has_a_tenant_of_its_own_unless_one_is_shared(keys: KeyRing) -> None:
+    one, two = keys.create(name="default"), keys.create(name="default")
+    assert one.tenant_id != two.tenant_id
+    three, four = (keys.create(name=n, tenant="studio") for n in ("a", "b"))
+    assert three.tenant_id == four.tenant_id
+
+
+def test_the_command_lines_own_tenant_is_nobodys(keys: KeyRing) -> None:
+    with pytest.raises(InvalidRequest):
+        keys.create(name="x", tenant="local")
+    assert keys.create(name="local").tenant_id != keys.local_caller().tenant_id
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_is_read_in_any_case_and_demanded(keys: KeyRing, scheme: str) -> None:
+    made = keys.create(name="laptop")
+    assert keys.authenticate(f"{scheme} {made.key}").key_id == made.id
+    with pytest.raises(NotAuthenticated):
+        keys.authenticate(made.key)

@@ -16,7 +16,7 @@ from gateway.clips import MAX_SEED, Wish
 from gateway.db import Database
 from gateway.errors import Conflict, InvalidRequest, NotFound, PromptRefused, RateLimited
 from gateway.settings import Limits
-from gateway.tables import AuditOutbox, Tenant, VerdictRow, Video
+from gateway.tables import AuditOutbox, AuditPersonal, Tenant, VerdictRow, Video
 from safety.verdict import Action
 from tests.unit.rig import Rig
 
@@ -146,7 +146,8 @@ def test_a_deleted_clip_is_gone_and_its_entries_stay(rig: Rig) -> None:
         rig.clips.content(rig.caller, order.video_id, variant="video")
     with pytest.raises(NotFound):
         rig.clips.delete(rig.caller, order.video_id)
-    assert rig.kinds(order)[-1] == "video.deleted"
+    assert rig.kinds(order)[-2:] == ["personal.erased", "video.deleted"]
+    assert count(rig, AuditPersonal) == 0
 
 
 def test_nothing_can_be_fetched_before_the_release(rig: Rig) -> None:

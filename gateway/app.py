@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.orm import InstrumentedAttribute
 
 from gateway.audit.checkpoint import KEY_FILE, CheckpointKey
 from gateway.audit.log import SqlAuditLog
@@ -36,7 +35,7 @@ from gateway.seams import StepRunner
 from gateway.settings import Settings
 from gateway.signature import Signature, load_signature
 from gateway.store import Released, Vault
-from gateway.tables import ApiKey, Video
+from gateway.tables import ApiKey, StageRow
 from gateway.verify import Verifier
 from generator.cards import ModelCard, read_card
 from generator.diffusion import DiffusersGenerator
@@ -116,16 +115,15 @@ class Gateway:
     @cached_property
     def keys(self) -> KeyRing:
         """The bearer keys."""
-        pepper = random_secret(
-            self.settings.keys_dir, "pepper", PEPPER_BYTES, in_use=self._has_any(ApiKey.id)
-        )
+        in_use = self._has_any(sa.select(ApiKey.id))
+        pepper = random_secret(self.settings.keys_dir, "pepper", PEPPER_BYTES, in_use=in_use)
         return KeyRing(self.database, self.log, lambda: pepper, self.clock)
 
-    def _has_any(self, column: InstrumentedAttribute[str]) -> bool:
-        """Whether the table has a row; a database without the table has none."""
+    def _has_any(self, rows: sa.Select[tuple[str]]) -> bool:
+        """Whether there is such a row; a database without the table has none."""
         try:
             with self.database.read() as session:
-                return session.scalar(sa.select(column).limit(1)) is not None
+                return session.scalar(rows.limit(1)) is not None
         except sa.exc.OperationalError:
             return False
 
@@ -182,7 +180,8 @@ class Gateway:
     @cached_property
     def watermarker(self) -> SpreadWatermarker:
         """The watermark with this instance's keys, the newest first."""
-        known = watermark_secrets(self.settings.keys_dir, in_use=self._has_any(Video.id))
+        marked = sa.select(StageRow.video_id).where(StageRow.stage == "mark")
+        known = watermark_secrets(self.settings.keys_dir, in_use=self._has_any(marked))
         try:
             keys = tuple(WatermarkKey(id=name, secret=secret) for name, secret in known)
         except KeyRefused as fault:

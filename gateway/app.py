@@ -119,7 +119,7 @@ class Gateway:
         pepper = random_secret(self.settings.keys_dir, "pepper", PEPPER_BYTES, in_use=in_use)
         return KeyRing(self.database, self.log, lambda: pepper, self.clock)
 
-    def _has_any(self, rows: sa.Select[tuple[str]]) -> bool:
+    def _has_any(self, rows: sa.Select[str]) -> bool:
         """Whether there is such a row; a database without the table has none."""
         try:
             with self.database.read() as session:

@@ -31,6 +31,7 @@ from gateway.record import (
 from gateway.seams import Codec, FrameJudge, Log, Marker, PromptJudge, Sealer, StepRunner
 from gateway.store import Ref, Released, Vault
 from generator.clip import GenerationRequest, Generator
+from generator.errors import GenerationError
 from safety.verdict import Action, Stage
 from watermark.payload import Payload
 from watermark.reading import Reading
@@ -177,7 +178,10 @@ class Pipeline:
                 seed=order.seed,
                 model=generator.name,
             )
-            clip = generator.generate(request, on_progress=self._watch(order))
+            try:
+                clip = generator.generate(request, on_progress=self._watch(order))
+            except GenerationError as fault:
+                raise StageUnavailable(str(fault)) from fault
             if (clip.width, clip.height) != (order.width, order.height):
                 raise StageUnavailable("The model gave a clip of another size than asked.")
             with self._folder() as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from gateway.db import Database
 from gateway.errors import Conflict, NotFound, StageUnavailable
 from gateway.pipeline import STAGES
 from gateway.record import Facts, JobEnded, Order, Stopped
-from safety.verdict import Action
+from gateway.tables import StageRow
+from generator.errors import WeightsMissing
+from safety.verdict import Action, Stage
 from tests.unit.rig import Rig
 
 
@@ -255,6 +258,45 @@ def test_an_unknown_model_fails_and_leaves_nothing(rig: Rig) -> None:
     object.__setattr__(pipeline, "generators", {})
     with pytest.raises(StageUnavailable):
         pipeline.run(order)
+    assert_nothing_left(rig, order)
+
+
+def test_missing_weights_are_named_to_the_caller(rig: Rig) -> None:
+    order = rig.order()
+    rig.generator.fault = WeightsMissing("The weights of the model are missing a file.")
+    assert rig.produce(order) == "failed"
+    refusal = rig.row(order).refusal
+    assert refusal is not None
+    assert refusal["code"] == "stage_unavailable"
+    assert "missing a file" in refusal["message"]
+
+
+def test_a_planted_stage_row_without_its_entry_releases_nothing(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.pipeline.COVER_TIMEOUT_SECONDS", 0.2)
+    order = rig.order()
+    rig.frames.action = Action.BLOCK
+    facts = {"action": "allow", "policy": "0" * 64, "stage": "frames", "refusal": None}
+    with rig.database.write() as session:
+        row = StageRow(
+            video_id=order.video_id, stage="check", facts=facts, created_at=rig.clock()
+        )
+        session.add(row)
+    assert rig.produce(order) == "failed"
+    assert_nothing_left(rig, order)
+
+
+@pytest.mark.parametrize("lie", [{"judges": ()}, {"scores": {}}, {"stage": Stage.PROMPT}])
+def test_a_verdict_that_names_no_judge_or_score_is_none(rig: Rig, lie: dict[str, Any]) -> None:
+    order = rig.order()
+    honest = rig.frames.judge
+
+    def judge(*args: Any, **kwargs: Any) -> Any:
+        return dataclasses.replace(honest(*args, **kwargs), **lie)
+
+    rig.frames.judge = judge  # type: ignore[method-assign]
+    assert rig.produce(order) == "failed"
     assert_nothing_left(rig, order)
 
 

@@ -9,7 +9,6 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Session
 from gateway.audit.entry import Event, EventKind
 from gateway.db import Database
 from gateway.errors import InvalidRequest, NotAuthenticated, NotFound
+from gateway.record import AuditOutbox
 from gateway.tables import ApiKey, Tenant
 
 PREFIX = "cg"
@@ -24,13 +24,6 @@ _FORM = re.compile(rf"{PREFIX}_([0-9a-f]{{8}})\.([A-Za-z0-9_-]{{43}})")
 LAST_USED_RESOLUTION = dt.timedelta(minutes=1)
 MAX_NAME_CHARS = 200
 LOCAL_TENANT = "local"
-
-
-class AuditOutbox(Protocol):
-    """Where an event is written inside the transaction of its fact."""
-
-    def record(self, session: Session, event: Event) -> None:
-        """Add the event; the same id again is harmless."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -174,9 +174,9 @@ class Clips:
         if row.state == "released" and row.sha256 and row.size_bytes and row.thumbnail:
             video = Ref(scope=row.id, sha256=row.sha256, size=row.size_bytes, suffix="mp4")
             ref = video if variant == "video" else Ref.from_dict(row.thumbnail)
-            if self._released.holds(ref):
+            if self._released.intact(ref):
                 return ref
-            raise NotFound("The file of this video is no longer stored.")
+            raise NotFound("The file of this video is no longer stored as it was released.")
         raise Conflict("The video is not released, so there is nothing to fetch.")
 
     def delete(self, caller: Caller, video_id: str) -> None:

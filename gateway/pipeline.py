@@ -293,6 +293,7 @@ class Pipeline:
                 logged={
                     "sha256": video.sha256,
                     "size_bytes": video.size,
+                    "thumbnail_sha256": still.sha256,
                     "manifest_id": signed.manifest_id,
                 },
                 progress=95,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
 from gateway.errors import StageUnavailable
@@ -156,15 +156,6 @@ class BlobStore:
         finally:
             copy.unlink(missing_ok=True)
 
-    def holds(self, ref: Ref) -> bool:
-        """Whether an object of that name and size is there; its bytes are not read."""
-        try:
-            return int(self._store().head(ref.name)["size"]) == ref.size
-        except (FileNotFoundError, NotFoundError):
-            return False
-        except (OSError, BaseError) as fault:
-            raise StageUnavailable("The media store cannot be read.") from fault
-
     def scopes(self) -> tuple[str, ...]:
         """The jobs that have something here."""
         try:
@@ -195,6 +186,27 @@ class Vault(BlobStore):
 
 class Released(BlobStore):
     """Marked, signed, re-read clips: the only store that the download code knows."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._known: dict[str, tuple[int, int, int]] = {}
+
+    def intact(self, ref: Ref) -> bool:
+        """Whether the bytes that would be served now are those that were released.
+
+        The file is read and hashed the first time, and again whenever it was touched.
+        """
+        path = self.local_path(ref)
+        try:
+            status = path.stat()
+            seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if self._known.get(ref.name) != seen:
+                if digest_file(path) != (ref.sha256, ref.size):
+                    return False
+                self._known[ref.name] = seen
+        except OSError:
+            return False
+        return True
 
     def local_path(self, ref: Ref) -> Path:
         """The file behind a released object, for serving byte ranges."""

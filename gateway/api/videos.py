@@ -30,6 +30,8 @@ STATUS = {
     "failed": "failed",
     "released": "completed",
 }
+# RFC 9110 §14.1.2, up to eight ranges; an absent header is the empty text.
+RANGES = re.compile(r"(bytes=(\d+-\d*|-\d+)(\s*,\s*(\d+-\d*|-\d+)){0,7})?", re.ASCII)
 MEDIA_TYPES = {"video": "video/mp4", "thumbnail": "image/jpeg"}
 
 
@@ -189,6 +191,8 @@ def get_content(
 ) -> FileResponse:
     """The released file, or a still. Answers byte ranges."""
     gateway = request.app.state.gateway
+    if not RANGES.fullmatch(request.headers.get("range", "")):
+        raise InvalidRequest("The Range header is not bytes=FIRST-LAST.", param="range")
     ref = gateway.clips.content(caller, video_id, variant=variant)
     return FileResponse(
         gateway.released.local_path(ref),

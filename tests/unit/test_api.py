@@ -128,6 +128,9 @@ def test_a_job_goes_from_queued_to_a_file_with_ranges(client: TestClient, rig: R
     assert (part.status_code, part.content) == (206, whole.content[2:6])
     beyond = client.get(content, headers={"range": f"bytes={len(whole.content)}-"})
     assert beyond.status_code == 416
+    for wrong in ("bytes=abc", "octets=0-1", "bytes=0-1," * 9 + "0-1"):
+        bad = client.get(content, headers={"range": wrong})
+        assert_error(bad, 400, "invalid_value", "range")
     still = client.get(content, params={"variant": "thumbnail"})
     assert still.headers["content-type"] == "image/jpeg"
     assert_error(

@@ -150,6 +150,16 @@ def test_a_deleted_clip_is_gone_and_its_entries_stay(rig: Rig) -> None:
     assert count(rig, AuditPersonal) == 0
 
 
+def test_a_released_file_that_was_changed_on_disk_is_not_served(rig: Rig) -> None:
+    order = rig.order()
+    rig.produce(order)
+    ref = rig.clips.content(rig.caller, order.video_id, variant="video")
+    path = rig.released.local_path(ref)
+    path.write_bytes(bytes(ref.size))
+    with pytest.raises(NotFound):
+        rig.clips.content(rig.caller, order.video_id, variant="video")
+
+
 def test_nothing_can_be_fetched_before_the_release(rig: Rig) -> None:
     order = rig.order()
     with pytest.raises(Conflict):

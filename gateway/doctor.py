@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from safety.verdict import Action
 
 log = structlog.get_logger(part="doctor")
 
+FRESH_SECONDS = 10.0
 # An ordinary prompt: a gate that does not allow it cannot allow anything.
 PROBE_PROMPT = "a red ball on a green meadow"
 PROBE_FRAMES = np.full((1, 64, 64, 3), 127, dtype=np.uint8)
@@ -57,6 +60,23 @@ def readiness(gateway: Gateway) -> tuple[Check, ...]:
         "signing": lambda: gateway.signature,
     }
     return tuple(_check(part, probe) for part, probe in parts.items())
+
+
+class Readiness:
+    """``readiness``, asked at most once in FRESH_SECONDS however many callers there are."""
+
+    def __init__(self, ask: Callable[[], tuple[Check, ...]]) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._last: tuple[float, tuple[Check, ...]] | None = None
+
+    def __call__(self) -> tuple[Check, ...]:
+        """The checks, at most FRESH_SECONDS old."""
+        with self._lock:
+            now = time.monotonic()
+            if self._last is None or now - self._last[0] > FRESH_SECONDS:
+                self._last = now, self._ask()
+            return self._last[1]
 
 
 def weights(gateway: Gateway) -> dict[str, str]:

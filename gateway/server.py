@@ -14,7 +14,7 @@ from gateway.api import moderations, service, verify, videos
 from gateway.api.envelope import install_error_handlers, responder
 from gateway.api.guard import Guard
 from gateway.app import Gateway
-from gateway.doctor import readiness
+from gateway.doctor import Readiness, readiness
 from gateway.web import pages
 
 UPLOAD_PATHS = ("/v1/verify", "/verify")
@@ -31,7 +31,7 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
         async with contextmanager_in_threadpool(gateway.running(worker=worker)):
             verify.remove_abandoned_uploads(gateway.settings.work_dir)
             app.state.gateway = gateway
-            app.state.readiness = partial(readiness, gateway)
+            app.state.readiness = Readiness(partial(readiness, gateway))
             app.state.verifications = asyncio.Semaphore(verify.MAX_AT_ONCE)
             yield
 

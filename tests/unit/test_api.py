@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
-from gateway.doctor import Check
+from gateway.doctor import Check, Readiness
 from gateway.errors import UnreadableClip
 from gateway.findings import Finding
 from gateway.server import create_app
@@ -334,6 +334,16 @@ def test_readiness_tells_the_truth(client: TestClient) -> None:
     assert response.status_code == 503
     assert response.json()["checks"] == {"log": "ok", "frames": "gone"}
     assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_many_callers_of_readiness_cost_one_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    ready = Readiness(lambda: asked.append(1) or (Check(part="log"),))  # type: ignore[func-returns-value]
+    assert [ready()[0].ok for _ in range(5)] == [True] * 5
+    assert len(asked) == 1
+    monkeypatch.setattr("gateway.doctor.FRESH_SECONDS", -1.0)
+    ready()
+    assert len(asked) == 2
 
 
 def test_every_route_declares_its_errors(client: TestClient) -> None:

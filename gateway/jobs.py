@@ -33,6 +33,7 @@ POLL_SECONDS = 0.1
 SWEEP_SECONDS = 3.0
 MAX_RECOVERIES = 20
 DRAIN_SECONDS = 60.0
+ENGINE_SECONDS = 10
 LOST = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 log = structlog.get_logger(part="jobs")
@@ -185,9 +186,10 @@ class Worker:
         self._stopping.set()
         if not self._idle.wait(DRAIN_SECONDS):
             log.warning("worker.left_a_stage")
-        DBOS.destroy(destroy_registry=True)
         if self._sweeper is not None:
             self._sweeper.join(timeout=10)
+        # The engine still has to write down how the last workflow ended.
+        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=ENGINE_SECONDS)
         self._slots.release()
 
     def _sweep(self, pipeline: Pipeline) -> None:

@@ -21,6 +21,8 @@ from gateway.cli.common import (
 )
 from gateway.doctor import readiness, weights
 
+WAKE_SECONDS = 0.5
+
 
 def migrate(
     context: typer.Context,
@@ -82,7 +84,9 @@ def work(context: typer.Context, data_dir: DataDir = None) -> None:
         gateway = gateway_for(context, data_dir)
         with gateway.running(worker=True):
             out.print("The worker waits for clips.")
-            asked.wait()
+            # In short waits: a signal that another thread took wakes nobody here.
+            while not asked.wait(WAKE_SECONDS):
+                pass
 
 
 def doctor(

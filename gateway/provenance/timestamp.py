@@ -11,9 +11,11 @@ import secrets
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
+from typing import Any
 
 from asn1crypto import algos, cms, core, tsp
 from asn1crypto import x509 as asn1_x509
@@ -153,14 +155,9 @@ class LocalTimestampAuthority:
 
     def __enter__(self) -> str:
         """Start it; give the address to use as ``tsa_url``."""
-        responder = self._responder
-
-        class Endpoint(_Endpoint):
-            def reply(self, query: bytes) -> bytes:
-                return responder.answer(query)
-
+        endpoint = partial(_Endpoint, self._responder)
         try:
-            self._server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+            self._server = ThreadingHTTPServer(("127.0.0.1", 0), endpoint)
         except OSError as fault:
             raise ConfigurationFault(
                 "The local time-stamp authority cannot open a port."
@@ -192,8 +189,10 @@ class _Endpoint(BaseHTTPRequestHandler):
     timeout = REQUEST_SECONDS
     protocol_version = "HTTP/1.1"
 
-    def reply(self, query: bytes) -> bytes:
-        raise NotImplementedError
+    def __init__(self, responder: TimestampResponder, *connection: Any) -> None:
+        # The base class answers the request inside its constructor.
+        self._responder = responder
+        super().__init__(*connection)
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
@@ -202,7 +201,8 @@ class _Endpoint(BaseHTTPRequestHandler):
         elif not length.isascii() or not length.isdigit() or int(length) > MAX_QUERY_BYTES:
             self._send(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"")
         else:
-            self._send(HTTPStatus.OK, self.reply(self.rfile.read(int(length))))
+            query = self.rfile.read(int(length))
+            self._send(HTTPStatus.OK, self._responder.answer(query))
 
     def _send(self, status: HTTPStatus, body: bytes) -> None:
         self.send_response(status)

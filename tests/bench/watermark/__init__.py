@@ -1,0 +1,1 @@
+"""The watermark's benchmark: clips, attacks, looks, peers and nulls."""

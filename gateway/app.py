@@ -47,7 +47,10 @@ from safety.policy import POLICY_PATH, Policy, PolicyInvalid
 from safety.rules import RuleBook, RuleModerator, RulesInvalid
 from safety.text_model import UseModerator
 from watermark.keys import KeyRefused, WatermarkKey
+from watermark.learned.watermarker import LearnedWatermarker
+from watermark.learned.weights import PinnedWeights, WeightsRefused
 from watermark.spread import SpreadWatermarker
+from watermark.watermarker import Watermarker
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "generator" / "weights" / "embedded"
 TRUST_LISTS = Path(__file__).resolve().parent / "provenance" / "trust_lists"
@@ -178,7 +181,7 @@ class Gateway:
     # --- the marks --------------------------------------------------------------------
 
     @cached_property
-    def watermarker(self) -> SpreadWatermarker:
+    def watermarker(self) -> Watermarker:
         """The watermark with this instance's keys, the newest first."""
         marked = sa.select(StageRow.video_id).where(StageRow.stage == "mark")
         known = watermark_secrets(self.settings.keys_dir, in_use=self._has_any(marked))
@@ -186,7 +189,15 @@ class Gateway:
             keys = tuple(WatermarkKey(id=name, secret=secret) for name, secret in known)
         except KeyRefused as fault:
             raise ConfigurationFault("A watermark key is too short to be one.") from fault
-        return SpreadWatermarker(keys, self.settings.watermark.algorithm)
+        mark = self.settings.watermark
+        if mark.weights is None or mark.weights_sha256 is None:
+            return SpreadWatermarker(keys, mark.algorithm)
+        weights = PinnedWeights(path=mark.weights, sha256=mark.weights_sha256, bits=mark.bits)
+        try:
+            weights.check()
+        except WeightsRefused as fault:
+            raise ConfigurationFault(str(fault)) from fault
+        return LearnedWatermarker(keys, mark.algorithm, weights)
 
     @cached_property
     def codec(self) -> Mp4Codec:

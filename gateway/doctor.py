@@ -19,6 +19,8 @@ from generator.errors import WeightsMissing as ModelWeightsMissing
 from safety.cards import WeightsCard
 from safety.cards import WeightsMissing as JudgeWeightsMissing
 from safety.verdict import Action
+from watermark.learned.weights import WeightsRefused as MarkWeightsRefused
+from watermark.payload import Payload
 
 log = structlog.get_logger(part="doctor")
 
@@ -26,6 +28,7 @@ FRESH_SECONDS = 10.0
 # An ordinary prompt: a gate that does not allow it cannot allow anything.
 PROBE_PROMPT = "a red ball on a green meadow"
 PROBE_FRAMES = np.full((1, 64, 64, 3), 127, dtype=np.uint8)
+PROBE_CLIP = np.full((1, 144, 256, 3), 127, dtype=np.uint8)
 JUDGE_WEIGHTS = Path(__file__).resolve().parent.parent / "safety" / "weights"
 
 
@@ -56,7 +59,7 @@ def readiness(gateway: Gateway) -> tuple[Check, ...]:
         "prompts": lambda: _prompts(gateway),
         "frames": lambda: _frames(gateway),
         "models": lambda: _models(gateway),
-        "watermark": lambda: gateway.watermarker,
+        "watermark": lambda: _watermark(gateway),
         "signing": lambda: gateway.signature,
     }
     return tuple(_check(part, probe) for part, probe in parts.items())
@@ -87,6 +90,9 @@ def weights(gateway: Gateway) -> dict[str, str]:
         found |= {f"{card.label}/{name}": digest for name, digest in card.files.items()}
     for name, model in gateway.cards.items():
         found |= {f"{name}@{model.version}/{w.file}": w.sha256 for w in model.weights}
+    mark = gateway.settings.watermark
+    if mark.weights is not None and mark.weights_sha256 is not None:
+        found[f"{mark.engine}/{mark.weights.name}"] = mark.weights_sha256
     return found
 
 
@@ -95,7 +101,7 @@ def _check(part: str, probe: Callable[[], object]) -> Check:
         probe()
     except Error as fault:
         return Check(part=part, problem=fault.message)
-    except (JudgeWeightsMissing, ModelWeightsMissing) as fault:
+    except (JudgeWeightsMissing, ModelWeightsMissing, MarkWeightsRefused) as fault:
         return Check(part=part, problem=str(fault))
     except Exception as fault:  # noqa: BLE001 - any fault of a part means it is not ready
         log.error("check.failed", part=part, trace=trace(fault))
@@ -129,6 +135,12 @@ def _frames(gateway: Gateway) -> None:
     verdict = gateway.frames.judge([PROBE_FRAMES], fps=1.0)
     if verdict.action is not Action.ALLOW:
         raise StageUnavailable(f"An empty picture is stopped: {verdict.reasons[0].text}")
+
+
+def _watermark(gateway: Gateway) -> None:
+    marked = gateway.watermarker.embed([PROBE_CLIP], Payload(clip_id=0), fps=1.0)
+    if [chunk.shape for chunk in marked] != [PROBE_CLIP.shape]:
+        raise StageUnavailable("A grey picture cannot be marked.")
 
 
 def _models(gateway: Gateway) -> None:

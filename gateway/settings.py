@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from gateway.errors import ConfigurationFault
 
 CONFIG_NAME = "gateway.toml"
+LEARNED_LABEL: Final = "videoseal"
 DEFAULT_ALGORITHM = "org.example.cinegate.wm.1"
+DEFAULT_ALGORITHMS = {
+    "spread": DEFAULT_ALGORITHM,
+    "videoseal": f"org.example.cinegate.{LEARNED_LABEL}.1",
+}
 MAX_PROMPT_CHARS = 4_000
 MAX_UPLOAD_BYTES = 256 * 1024 * 1024
 
@@ -54,9 +60,50 @@ class Provenance(_Section):
 
 
 class Watermark(_Section):
-    """The mark in the pixels. ``algorithm`` is the C2PA soft-binding name."""
+    """The mark in the pixels: which engine writes it, under which C2PA soft-binding name.
 
+    A name stands in manifests for ever, so no two engines may share one: the label
+    "videoseal" stands in the names of marks of that engine, and in no others.
+    """
+
+    engine: Literal["spread", "videoseal"] = "spread"
     algorithm: str = DEFAULT_ALGORITHM
+    weights: Path | None = None
+    weights_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    bits: int = Field(default=256, ge=96, le=4096)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_of_the_engine(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "algorithm" not in given:
+            engine = given.get("engine", "spread")
+            if isinstance(engine, str) and engine in DEFAULT_ALGORITHMS:
+                return {**given, "algorithm": DEFAULT_ALGORITHMS[engine]}
+        return given
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> Self:
+        learned = self.engine == "videoseal"
+        if (LEARNED_LABEL in self.algorithm.split(".")) != learned:
+            raise PydanticCustomError(
+                "algorithm_of_another_engine",
+                "algorithm is the name of another engine's marks: a name with the part "
+                "'videoseal' (as in com.example.videoseal.1) belongs to that engine alone",
+            )
+        own = {"weights", "weights_sha256", "bits"} & self.model_fields_set
+        if not learned and own:
+            raise PydanticCustomError(
+                "weights_without_engine",
+                "weights, weights_sha256 and bits belong to engine = 'videoseal': choose "
+                "that engine or remove them",
+            )
+        if learned and (self.weights is None or self.weights_sha256 is None):
+            raise PydanticCustomError(
+                "weights_not_named",
+                "engine = 'videoseal' needs weights (the TorchScript file, which you install "
+                "yourself) and weights_sha256 (what sha256sum prints for it)",
+            )
+        return self
 
 
 class Settings(_Section):

@@ -8,23 +8,35 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.tiny_videoseal import save_tiny
 from watermark.keys import WatermarkKey
+from watermark.learned.watermarker import LearnedWatermarker
+from watermark.learned.weights import PinnedWeights
 from watermark.payload import Payload
 from watermark.spread import SpreadWatermarker
 from watermark.watermarker import Frames, Watermarker
 
-Maker = Callable[[], Watermarker]
+Maker = Callable[[PinnedWeights], Watermarker]
+KEY = WatermarkKey(id="contract", secret=b"a secret of the contract test")
 
 
-def spread() -> Watermarker:
-    key = WatermarkKey(id="contract", secret=b"a secret of the contract test")
-    return SpreadWatermarker([key], "org.example.contract.wm.1")
+def spread(_: PinnedWeights) -> Watermarker:
+    return SpreadWatermarker([KEY], "org.example.contract.wm.1")
 
 
-@pytest.fixture(params=[spread])
-def watermarker(request: pytest.FixtureRequest) -> Watermarker:
+def learned(weights: PinnedWeights) -> Watermarker:
+    return LearnedWatermarker([KEY], "org.example.contract.videoseal.1", weights)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> PinnedWeights:
+    return save_tiny(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(params=[spread, learned])
+def watermarker(request: pytest.FixtureRequest, weights: PinnedWeights) -> Watermarker:
     maker: Maker = request.param
-    return maker()
+    return maker(weights)
 
 
 def chunks(seed: int = 1) -> list[Frames]:

@@ -338,12 +338,17 @@ def test_a_mark_too_weak_to_decode_is_recognised(
     assert weak.extract([seen], fps=FPS, candidates=registered[:-1]).payload is None
 
 
-def test_a_stretch_of_a_longer_clip_is_found_and_placed(marker: LearnedWatermarker) -> None:
-    before, after = clip(8, frames=10 * FPS), clip(9, frames=5 * FPS)
+def test_a_stretch_of_a_longer_clip_is_found_and_placed(
+    tiny: PinnedWeights, marker: LearnedWatermarker
+) -> None:
+    # The rest carries another studio's mark, which is louder than no mark at all.
+    stranger = LearnedWatermarker([OLD], NAME, tiny)
+    before = marked(stranger, clip(8, frames=10 * FPS))
+    after = marked(stranger, clip(9, frames=5 * FPS))
     inside = marked(marker, clip(frames=2 * FPS))
     read = marker.extract(cut(np.concatenate([before, inside, after]), 16), fps=FPS)
     assert (read.payload, read.certain) == (PAYLOAD, True)
-    assert (read.spans[0].start, read.spans[-1].end) == (10.0, 12.0)
+    assert [(span.start, span.end) for span in read.spans] == [(10.0, 12.0)]
 
 
 @pytest.mark.parametrize("fault", ["detect answers NaN", "detect answers infinity"])

@@ -14,6 +14,7 @@ operators raise: every exception of a model is caught here and named.
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,17 +69,20 @@ class LearnedModel:
         try:
             with _plain_execution():
                 sent = torch.from_numpy(message.astype(np.float32))[None].to(self.device)
-                answer = self.module.embed(self._batch(whole), sent, is_video=True)
-                marked = _answered(answer).permute(0, 2, 3, 1).cpu().numpy()
+                batch = self._batch(whole)
+                marked = _answered(self.module.embed(batch, sent, is_video=True))
+                levels = marked.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
+                pixels = np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
+                # A shape that only broadcasts, or a single NaN, leaves no finite error.
+                same = marked.shape == batch.shape
+                error = float(batch.sub_(marked).norm()) if same else math.inf
         except Exception as fault:
             raise MarkingFailed("The learned watermark failed on these frames.") from fault
-        if marked.shape != whole.shape or not np.isfinite(marked).all():
-            raise MarkingFailed("The learned watermark did not answer with frames.")
-        pixels: Frames = np.rint(np.clip(marked, 0, 1) * 255).astype(np.uint8)
-        error = float(np.mean((pixels.astype(np.float32) - whole) ** 2))
-        if error <= 255**2 / 10 ** (MIN_PSNR_DB / 10):
+        if error**2 <= pixels.size * 10 ** (-MIN_PSNR_DB / 10):
             return pixels[: len(group)]
-        raise MarkingFailed("The learned watermark changed the picture visibly.")
+        raise MarkingFailed(
+            "The learned watermark did not answer with invisibly changed frames."
+        )
 
     def logits(self, frames: Frames) -> NDArray[np.float64]:
         """What the model reads in uint8[F, H, W, 3]: float64[F, bits], as it answered.
@@ -99,7 +103,7 @@ class LearnedModel:
         import torch
 
         pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device)
-        return pixels.permute(0, 3, 1, 2).contiguous().float() / 255
+        return pixels.permute(0, 3, 1, 2).contiguous().float().div_(255)
 
 
 def load(weights: PinnedWeights) -> LearnedModel:

@@ -62,17 +62,6 @@ def published(clip: Clip, fps: float) -> bytes:
     return encoded(clip, fps, "libx264", 17, g=str(round(fps)))
 
 
-def twice(clip: Clip, fps: float, crf: int) -> Clip:
-    """Two generations by different hands: other presets and other key frames."""
-    once = transcoded(clip, fps, crf, preset="veryfast", g="60")
-    return transcoded(once, fps, crf, g="240")
-
-
-def twice_across(clip: Clip, fps: float) -> Clip:
-    """Two generations of different codecs: VP9, then H.264."""
-    return transcoded(transcoded(clip, fps, 34, "libvpx-vp9"), fps, 28)
-
-
 def jpeg(clip: Clip, quality: int) -> Clip:
     """Compresses each frame as a JPEG."""
     out = np.empty_like(clip)

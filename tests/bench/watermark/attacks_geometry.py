@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from tests.bench.watermark.footage import Clip, stranger
+from tests.bench.watermark.footage import Clip
 
 
 def even(value: float) -> int:
@@ -81,10 +81,10 @@ def _within(clip: Clip, height: int, width: int) -> Clip:
     return out
 
 
-def inset(clip: Clip, rng: np.random.Generator) -> Clip:
-    """Shows the clip at half its size inside other, unmarked footage of the same size."""
+def inset(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+    """Shows the clip at half its size inside other footage of the same size and length."""
     height, width = clip.shape[1:3]
-    out = stranger(len(clip), width, height)
+    out = other.copy()
     small = resized(clip, even(height / 2), even(width / 2))
     top = int(rng.integers(height - small.shape[1] + 1))
     left = int(rng.integers(width - small.shape[2] + 1))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.bench.watermark.footage import Clip, stranger
-
-CONCATENATED_FRAMES = 96
+from tests.bench.watermark.footage import Clip
 
 
 def duplicated_to(clip: Clip, fps: float, wanted: float) -> Clip:
     """Another frame rate by repeating or leaving out frames, the duration kept."""
     count = max(1, round(len(clip) * wanted / fps))
     index = np.minimum(np.arange(count) * fps / wanted, len(clip) - 1).astype(int)
-    return clip[index]
+    return np.asarray(clip[index])
 
 
 def blended_to(clip: Clip, fps: float, wanted: float) -> Clip:
@@ -33,19 +31,19 @@ def faster(clip: Clip, factor: float) -> Clip:
     """Plays faster (or slower, below 1) at the same frame rate."""
     count = max(1, int(len(clip) / factor))
     index = np.minimum(np.rint(np.arange(count) * factor), len(clip) - 1).astype(int)
-    return clip[index]
+    return np.asarray(clip[index])
 
 
 def thinned(clip: Clip, share: float, rng: np.random.Generator) -> Clip:
     """Leaves out a share of the frames, at random."""
     kept = rng.permutation(len(clip))[: max(1, round(len(clip) * (1 - share)))]
-    return clip[np.sort(kept)]
+    return np.asarray(clip[np.sort(kept)])
 
 
 def stuttered(clip: Clip, share: float, rng: np.random.Generator) -> Clip:
     """Shows a share of the frames twice, at random."""
     again = rng.permutation(len(clip))[: round(len(clip) * share)]
-    return clip[np.sort(np.concatenate([np.arange(len(clip)), again]))]
+    return np.asarray(clip[np.sort(np.concatenate([np.arange(len(clip)), again]))])
 
 
 def excerpt(clip: Clip, fps: float, seconds: float, rng: np.random.Generator) -> Clip:
@@ -55,12 +53,7 @@ def excerpt(clip: Clip, fps: float, seconds: float, rng: np.random.Generator) ->
     return clip[first : first + count]
 
 
-def concatenated(clip: Clip, rng: np.random.Generator) -> Clip:
-    """One quarter of the clip, three quarters other unmarked footage around it.
-
-    Of long clips only the first 96 frames are used, so that memory stays bounded.
-    """
-    part = clip[:CONCATENATED_FRAMES]
-    other = stranger(3 * len(part), part.shape[2], part.shape[1])
+def concatenated(clip: Clip, other: Clip, rng: np.random.Generator) -> Clip:
+    """Puts the clip into other footage, at a random place."""
     before = int(rng.integers(len(other) + 1))
-    return np.concatenate([other[:before], part, other[before:]])
+    return np.concatenate([other[:before], clip, other[before:]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,16 +69,47 @@ def mark(trial: Trial, clip: Clip, marker: SpreadWatermarker) -> Embedding:
     return Embedding(clip=np.concatenate(marked), seconds=time.process_time() - began)
 
 
-def published(trial: Trial, marker: SpreadWatermarker, cache: Path) -> bytes:
-    """The marked clip as the gateway releases it; kept in the cache once it is made."""
-    path = cache / "published" / f"{trial.name}.mp4"
-    if not path.exists():
-        video = codec.published(mark(trial, trial.draw(), marker).clip, trial.fps)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        spare = path.with_suffix(".part")
-        spare.write_bytes(video)
-        spare.replace(path)
-    return path.read_bytes()
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """Where marked and attacked clips are kept.
+
+    Attacked clips are kept only on request, for work on the reader alone.
+    """
+
+    folder: Path
+    keeps_attacked: bool = False
+
+    def published(self, trial: Trial, marker: SpreadWatermarker) -> bytes:
+        """The marked clip as the gateway releases it, made when it is first asked for."""
+        path = self.folder / "published" / f"{trial.name}.mp4"
+        if not path.exists():
+            made = mark(trial, trial.draw(), marker).clip
+            store(path, codec.published(made, trial.fps))
+        return path.read_bytes()
+
+    def attacked(
+        self, trial: Trial, attack: Attack, marker: SpreadWatermarker, crf: int
+    ) -> tuple[Clip, float]:
+        """The published clip after an attack, the same in every run, and its frame rate."""
+        path = self.folder / "attacked" / trial.name / f"{attack.name}@{crf}.video"
+        if self.keeps_attacked and path.exists():
+            return codec.decoded(path.read_bytes()), attack.fps or trial.fps
+        clip = codec.decoded(self.published(trial, marker))
+        rng = rng_for(trial.name, attack.name)
+        video, fps = attack.video(clip, trial.fps, rng, crf=crf)
+        if not isinstance(video, bytes):
+            return video, fps
+        if self.keeps_attacked:
+            store(path, video)
+        return codec.decoded(video), fps
+
+
+def store(path: Path, content: bytes) -> None:
+    """Writes a file at once, so that another process never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    spare = path.with_suffix(f".{os.getpid()}")
+    spare.write_bytes(content)
+    spare.replace(path)
 
 
 def following_crf(trial: Trial) -> int:
@@ -85,17 +117,11 @@ def following_crf(trial: Trial) -> int:
     return HARD_CRF if trial.rank == "hard" else NORMAL_CRF
 
 
-def damage(trial: Trial, attack: Attack, video: bytes, crf: int) -> tuple[Clip, float]:
-    """Attacks a published clip, the same way in every run."""
-    rng = rng_for(trial.name, attack.name)
-    return attack(codec.decoded(video), trial.fps, rng, crf=crf)
-
-
 def measure(
     trial: Trial,
     attack: Attack,
-    video: bytes,
     marker: SpreadWatermarker,
+    shelf: Shelf,
     *,
     crf: int | None = None,
     always_registry: bool = False,
@@ -106,7 +132,7 @@ def measure(
     only (or always, if asked), to see that the registry makes nothing worse.
     """
     crf = following_crf(trial) if crf is None else crf
-    damaged, fps = damage(trial, attack, video, crf)
+    damaged, fps = shelf.attacked(trial, attack, marker, crf)
     truth = payload_of(trial)
     began = time.process_time()
     read = marker.extract(iter(chunks(damaged)), fps=fps)

@@ -151,7 +151,7 @@ def sky(
 def dimmed(clip: Clip, light: float) -> Clip:
     """The same clip in less light, without noise."""
     table = np.clip(np.rint(np.arange(256) * light), 0, 255).astype(np.uint8)
-    return table[clip]
+    return np.asarray(table[clip])
 
 
 def grainy(clip: Clip, seed: int, light: float = 0.35) -> Clip:

@@ -16,7 +16,7 @@ from tests.bench.watermark import nulls, plot, table
 from tests.bench.watermark.attacks import ATTACKS
 from tests.bench.watermark.cells import Row, Shelf, rng_for
 from tests.bench.watermark.clips import CLIPS, Trial
-from tests.bench.watermark.peers import PEER_CLIPS, PEERS
+from tests.bench.watermark.peers import PEER_CLIPS, SCHEMES
 from tests.bench.watermark.runner import CACHE, Setting, State, Task, fingerprint, run
 
 RESULT = Path("docs/benchmarks/watermark.json")
@@ -49,6 +49,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--looks", action="store_true", help="figures and sheets of clips")
     parser.add_argument("--peers", action="store_true", help="other watermarks beside ours")
     parser.add_argument("--nulls", type=int, default=0, help="so many null reads")
+    parser.add_argument("--null-keys", type=int, default=1, help="keys in each null read")
     parser.add_argument("--budget", type=float, default=1e6, help="minutes")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
@@ -84,9 +85,11 @@ def tasks_for(asked: argparse.Namespace, trials: list[Trial]) -> list[Task]:
     beside = [
         Task(part="peer", clip=clip, attack=scheme)
         for clip in (PEER_CLIPS if asked.peers else ())
-        for scheme in ("ours", *PEERS)
+        for scheme in SCHEMES
     ]
-    reads = [Task(part="null", index=index) for index in range(asked.nulls)]
+    reads = [
+        Task(part="null", index=index, keys=asked.null_keys) for index in range(asked.nulls)
+    ]
     return [*looks, *cells, *beside, *reads]
 
 
@@ -127,7 +130,7 @@ def main() -> None:
     came = run(
         tasks,
         state,
-        Setting(cache=cache, shelf=shelf, options=options),
+        Setting(fingerprint=cache.name, cache=cache, shelf=shelf, options=options),
         workers=asked.workers,
         minutes=asked.budget,
         told=told,

@@ -13,9 +13,6 @@ import numpy as np
 
 from tests.bench.watermark.footage import Clip
 
-# SVT-AV1 reads this when it is first opened; its chatter has no other switch.
-os.environ.setdefault("SVT_LOG", "0")
-
 _OPTIONS: Final[dict[str, dict[str, str]]] = {
     "libx264": {"preset": "medium"},
     "libx265": {"preset": "fast", "x265-params": "log-level=none:pools=none"},
@@ -28,6 +25,8 @@ _CONTAINER: Final = {"libx264": "mp4", "libx265": "mp4"}
 def encoded(clip: Clip, fps: float, codec: str, crf: int, **options: str) -> bytes:
     """Encodes at a constant quality on one thread; an odd last row or column is cut off."""
     height, width = (side // 2 * 2 for side in clip.shape[1:3])
+    # SVT-AV1 reads this when it is first opened; its chatter has no other switch.
+    os.environ.setdefault("SVT_LOG", "0")
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=_CONTAINER.get(codec, "matroska")) as container:
         rate = Fraction(fps).limit_denominator(1001)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tests.bench.watermark.footage import Clip
 
 SAMPLE: Final = 6
-"""Every so manieth frame is compared."""
+"""One frame in so many is compared."""
 
 AMPLIFIED: Final = 32
 FLAT_DETAIL: Final = 1.0
@@ -24,7 +24,7 @@ def luma(frame: NDArray[np.uint8]) -> Plane:
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), dtype=np.float32)
 
 
-def looks(clip: Clip, marked: Clip, fps: float) -> dict[str, float | None]:
+def looks(clip: Clip, marked: Clip, *, every: int = SAMPLE) -> dict[str, float | None]:
     """PSNR over RGB, SSIM and xPSNR over luma, and the rms of the change on flat areas.
 
     Flat is where less than one grey level of detail lies around; None where there is hardly
@@ -34,7 +34,7 @@ def looks(clip: Clip, marked: Clip, fps: float) -> dict[str, float | None]:
     similar: list[float] = []
     flat: list[float] = []
     weighted: list[float] = []
-    for index in range(1, len(clip), SAMPLE):
+    for index in range(1, len(clip), every):
         error.append(float(np.mean((clip[index].astype(np.float32) - marked[index]) ** 2)))
         one, two = luma(clip[index]), luma(marked[index])
         similar.append(ssim(one, two))

@@ -37,7 +37,9 @@ def material(name: str, bench: SpreadWatermarker, shelf: Shelf, *, marked: bool)
     return np.asarray(np.load(path, mmap_mode="r"))
 
 
-def null(index: int, names: list[str], bench: SpreadWatermarker, shelf: Shelf) -> Row:
+def null(
+    index: int, names: list[str], keys: int, bench: SpreadWatermarker, shelf: Shelf
+) -> Row:
     """One null read, wholly determined by its number.
 
     Half of them are clips of this benchmark marked with the benchmark's key, half are not
@@ -51,8 +53,8 @@ def null(index: int, names: list[str], bench: SpreadWatermarker, shelf: Shelf) -
     marked = bool(index % 2)
     source = material(name, bench, shelf, marked=marked)
     clip = _excerpt(source, rng)
-    secret = rng.bytes(32)
-    marker = SpreadWatermarker([WatermarkKey(id="null", secret=secret)], NAME)
+    fresh = [WatermarkKey(id=f"null-{k}", secret=rng.bytes(32)) for k in range(keys)]
+    marker = SpreadWatermarker(fresh, NAME)
     began = time.process_time()
     read = marker.extract([clip], fps=24.0, candidates=others())
     seconds = time.process_time() - began
@@ -61,6 +63,7 @@ def null(index: int, names: list[str], bench: SpreadWatermarker, shelf: Shelf) -
         "index": index,
         "clip": name,
         "marked": marked,
+        "keys": keys,
         "certain": bool(read.certain or alone.certain),
         "mode": read.mode,
         "log10_p": round(min(read.log10_p, alone.log10_p), 2),
@@ -101,6 +104,7 @@ def summary(rows: list[Row]) -> Row:
     return {
         "reads": calls,
         "clips": len(rows),
+        "keys_tried": sum(row["keys"] for row in rows),
         "certain": sum(row["certain"] for row in rows),
         "found_something": sum(row["mode"] != "none" for row in rows),
         "least_log10_p": least[:5],

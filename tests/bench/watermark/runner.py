@@ -8,7 +8,13 @@ import json
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -39,12 +45,14 @@ class Task:
     index: int = 0
     crf: int | None = None
     registry: bool = False
+    keys: int = 1
 
     @property
     def name(self) -> str:
         """What identifies the result in the state file."""
         crf = "" if self.crf is None else f"@{self.crf}"
-        return f"{self.part}|{self.clip}|{self.attack}{crf}|{self.index}"
+        keys = "" if self.keys == 1 else f"×{self.keys}"
+        return f"{self.part}|{self.clip}|{self.attack}{crf}|{self.index}{keys}"
 
 
 def fingerprint(options: dict[str, float]) -> str:
@@ -92,6 +100,7 @@ def _meaning(path: Path) -> str:
 class Setting:
     """What the workers need: where things are, the marker's options, the shelf."""
 
+    fingerprint: str
     cache: Path
     shelf: Shelf
     options: dict[str, float]
@@ -121,7 +130,7 @@ class Bench:
         if task.part == "peer":
             return compare(task.attack, task.clip, self.marker, self.shelf)
         if task.part == "null":
-            return [null(task.index, [*CLIPS], self.marker, self.shelf)]
+            return [null(task.index, [*CLIPS], task.keys, self.marker, self.shelf)]
         raise ValueError(task.part)
 
     def looks(self, name: str) -> Row:
@@ -148,7 +157,7 @@ class Bench:
             "kind": trial.kind,
             "use": trial.use,
             "size": f"{trial.width}x{trial.height}",
-            **looks(clip, made.clip, trial.fps),
+            **looks(clip, made.clip),
             "embed_fps": round(rate, 1),
             "embed_times_real": round(rate / trial.fps, 2),
             "decode_seconds": round(decoding, 2),
@@ -161,6 +170,8 @@ _bench: dict[str, Bench] = {}
 
 
 def _begin(setting: Setting) -> None:
+    if fingerprint(setting.options) != setting.fingerprint:
+        raise RuntimeError("The sources were changed while the benchmark started.")
     cv2.setNumThreads(1)
     _bench["it"] = Bench(setting)
 
@@ -258,7 +269,7 @@ def _results(
                 error = future.exception()
                 if error is None:
                     yield task, future.result()
-                elif isinstance(error, Exception):
+                elif isinstance(error, Exception) and not isinstance(error, BrokenExecutor):
                     yield task, error
                 else:
                     raise error

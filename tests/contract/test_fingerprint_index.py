@@ -203,6 +203,36 @@ def test_an_index_is_rebuilt_from_the_bytes_of_a_database(
         InvertedIndex.of([("clip-1", b"nothing")])
 
 
+def test_a_removed_clip_leaves_no_point_behind(records: dict[str, Fingerprint]) -> None:
+    index = InvertedIndex.of((clip_id, one.to_bytes()) for clip_id, one in records.items())
+    wanted = query([drawn(3)], fps=12)
+    before = index.search(wanted).matches[0]
+    kept = np.concatenate([one.points.codes for one in records.values()])
+    own = np.setdiff1d(records["clip-4"].points.codes, records["clip-3"].points.codes)
+    index.remove("clip-4")
+    shelf = index._shelves[0][0]
+    assert np.isin(own, kept).all()
+    assert not np.isin(own, shelf.codes).any()
+    assert not np.isin(own, shelf.listed).any()
+    assert (np.diff(shelf.listed.astype(object)) >= 0).all()
+    after = index.search(wanted).matches[0]
+    assert (after.clip_id, after.pairs) == (before.clip_id, before.pairs)
+
+
+def test_the_last_clip_of_a_shelf_leaves_nothing_behind(
+    records: dict[str, Fingerprint],
+) -> None:
+    index = filled(InvertedIndex, {"only": records["clip-4"]})
+    wanted = query([drawn(4)], fps=12)
+    assert index.search(wanted).matches[0].clip_id == "only"
+    index.remove("only")
+    assert index.search(wanted).outcome == "nothing_like_it"
+    index.add("again", records["clip-4"])
+    assert index.search(wanted).matches[0].clip_id == "again"
+    index.compact()
+    assert index.search(wanted).matches[0].clip_id == "again"
+
+
 def test_an_empty_index_is_saved_and_loaded(tmp_path: Path) -> None:
     InvertedIndex().save(tmp_path / "index")
     assert len(InvertedIndex.load(tmp_path / "index")) == 0

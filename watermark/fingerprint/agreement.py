@@ -59,7 +59,7 @@ def agreement(copy: Points, clip: Points) -> Agreement:
         return NO_AGREEMENT
     flat = flat[np.argsort(distance.ravel()[flat], kind="stable")[:MAX_PAIRS]]
     of_copy, of_clip = np.divmod(flat, len(clip))
-    to, came = copy.positions()[of_copy], clip.positions()[of_clip]
+    to, came = copy.positions(of_copy), clip.positions(of_clip)
     steps = copy.places[of_copy, 2].astype(np.int16) - clip.places[of_clip, 2]
     turns = copy.places[of_copy, 3] - clip.places[of_clip, 3]
     angle = turns.astype(np.float32) * np.float32(2 * np.pi / 256)

@@ -34,10 +34,12 @@ class ExhaustiveIndex:
     def search(self, query: Query, limit: int = MAX_MATCHES) -> Search:
         if not query.enough_detail:
             return TOO_LITTLE_DETAIL
-        mirror = query.points.mirrored()
+        sides = ((query.points, False), (query.points.mirrored(), True))
+        clips = len(self._clips)
         found = (
-            compare(query, mirror, clip.points, clip_id, clips=len(self._clips))
+            compare(query, seen, clip.points, clip_id, clips=clips, mirrored=mirrored)
             for clip_id, clip in self._clips.items()
             if clip.enough_detail
+            for seen, mirrored in sides
         )
-        return ranked([match for match in found if match is not None], limit)
+        return ranked(found, limit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -21,6 +21,8 @@ from watermark.fingerprint.query import Query
 from watermark.fingerprint.record import ASPECT_UNIT, MAX_POINTS, Fingerprint
 from watermark.fingerprint.shelf import Shelf
 
+MERGED_UP_TO: Final = 100_000
+"""Larger shelves are not merged while somebody waits for a search."""
 COMPARED: Final = 32
 """So many likely clips are compared in full."""
 FORMAT: Final = 1
@@ -51,6 +53,14 @@ class InvertedIndex:
         index._shelve()
         return index
 
+    @classmethod
+    def on(cls, shelf: Shelf, names: Sequence[str | None]) -> Self:
+        """Builds an index on a filled shelf: one distinct name per row, None where removed."""
+        index = cls()
+        index._shelves = [(shelf, list(names))]
+        index._where = {name: (0, row) for row, name in enumerate(names) if name is not None}
+        return index
+
     def __len__(self) -> int:
         return len(self._where) + len(self._new)
 
@@ -70,23 +80,39 @@ class InvertedIndex:
         shelf, names = self._shelves[place[0]]
         shelf.erase(place[1])
         names[place[1]] = None
+        if all(name is None for name in names):
+            self._shelves[place[0]] = (Shelf.of(()), [])
         return True
 
     def search(self, query: Query, limit: int = MAX_MATCHES) -> Search:
         if not query.enough_detail:
             return TOO_LITTLE_DETAIL
         self._shelve()
-        mirror = query.points.mirrored()
-        matches: list[Match] = []
-        for shelf, names in self._shelves:
-            for row in shelf.likely(query, COMPARED):
-                name = names[row]
-                if name is None:
-                    continue
-                match = compare(query, mirror, shelf.points(int(row)), name, clips=len(self))
-                if match is not None:
-                    matches.append(match)
+        sides = (query.points, query.points.mirrored())
+        likely = [
+            (-one.votes, number, one.row, one.side)
+            for number, (shelf, _) in enumerate(self._shelves)
+            for one in shelf.likely(sides, query.doubts, COMPARED)
+        ]
+        matches: list[Match | None] = []
+        for _, number, row, side in sorted(likely)[:COMPARED]:
+            shelf, names = self._shelves[number]
+            name, clip = names[row], shelf.points(row)
+            if name is not None:
+                mirrored, clips = side == 1, len(self)
+                matches.append(
+                    compare(query, sides[side], clip, name, clips=clips, mirrored=mirrored)
+                )
         return ranked(matches, limit)
+
+    def compact(self) -> None:
+        """Puts all clips on one shelf; worth it after very many additions (half a minute and
+        twice the memory for a million clips).
+        """
+        self._shelve()
+        merged = _merged(self._shelves)
+        fresh = type(self).on(*merged)
+        self._shelves, self._where = fresh._shelves, fresh._where
 
     def save(self, path: Path) -> None:
         """Writes all clips to one file, removed ones left out. Not atomic: rename it after."""
@@ -135,12 +161,8 @@ class InvertedIndex:
         sound = (counts >= 0) & (counts <= MAX_POINTS) & (aspects >= ASPECT_UNIT // 4)
         if not sound.all() or len(set(names)) != size:
             raise IndexInvalid("The index is damaged.")
-        index = cls()
-        if size:
-            shelf = Shelf.over(parts["codes"], parts["places"], counts, aspects)
-            index._shelves = [(shelf, list(names))]
-            index._where = {name: (0, row) for row, name in enumerate(names)}
-        return index
+        shelf = Shelf.over(parts["codes"], parts["places"], counts, aspects)
+        return cls.on(shelf, names) if size else cls()
 
     def _shelve(self) -> None:
         """Puts new clips on a shelf, and merges it with others while they are no larger."""
@@ -149,9 +171,10 @@ class InvertedIndex:
         shelf = Shelf.of(tuple(self._new.values()))
         self._shelves.append((shelf, list(self._new)))
         self._new = {}
-        while len(self._shelves) > 1 and len(self._shelves[-2][0]) < 2 * len(
-            self._shelves[-1][0]
-        ):
+        while len(self._shelves) > 1:
+            size, last_size = (len(one[0]) for one in self._shelves[-2:])
+            if size >= 2 * last_size or size + last_size > MERGED_UP_TO:
+                break
             last = self._shelves.pop()
             self._shelves[-1] = _merged([self._shelves[-1], last])
         number = len(self._shelves) - 1

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from watermark.fingerprint.points import Found, Points, find
+from watermark.fingerprint.points import Found, Points, find, find_steady
 from watermark.fingerprint.query import ADDRESS_BITS, DOUBTS, Query
 from watermark.fingerprint.record import MAX_DURATION_MS, MAX_POINTS, Fingerprint
-from watermark.fingerprint.sampling import pick
+from watermark.fingerprint.sampling import Plane, pick
 from watermark.watermarker import Frames
 
 RECORD_FRAMES: Final = 6
@@ -21,7 +21,7 @@ RECORD_SHORT: Final = 180
 QUERY_FRAMES: Final = 8
 QUERY_FRAMES_MAX: Final = 24
 SECONDS_PER_QUERY_FRAME: Final = 1.0
-QUERY_SHORT: Final = 270
+QUERY_SHORT: Final = 240
 """A copy is searched more finely: the clip may fill a part of its picture only."""
 POINTS_PER_FRAME: Final = 250
 MAX_QUERY_POINTS: Final = 900
@@ -39,7 +39,9 @@ def fingerprint(chunks: Iterable[Frames], *, fps: float) -> Fingerprint:
     what is no picture gives no points. Errors of the iterable itself pass through.
     """
     picked, length = pick(chunks, RECORD_FRAMES, RECORD_SHORT)
-    frames = [found for _, plane in picked if (found := _points(plane)) is not None]
+    frames = [
+        found for _, plane in picked if (found := _points(plane, find_steady)) is not None
+    ]
     if not frames:
         return Fingerprint(points=_none(), duration_ms=_milliseconds(length, fps))
     taken: list[tuple[int, int]] = []
@@ -83,7 +85,7 @@ def query(chunks: Iterable[Frames], *, fps: float) -> Query:
     share = MAX_QUERY_POINTS // max(1, len(picked))
     aspect = 1.0
     for position, plane in picked:
-        found = _points(plane)
+        found = _points(plane, find)
         if found is None or not len(found.points):
             continue
         near = np.bitwise_count(found.points.codes[:, None] ^ codes[None]) <= SAME_IN_QUERY
@@ -110,9 +112,9 @@ def query(chunks: Iterable[Frames], *, fps: float) -> Query:
     )
 
 
-def _points(plane: NDArray[np.uint8]) -> Found | None:
+def _points(plane: Plane, look: Callable[[Plane, int], Found]) -> Found | None:
     try:
-        return find(plane, POINTS_PER_FRAME)
+        return look(plane, POINTS_PER_FRAME)
     except cv2.error:
         return None
 

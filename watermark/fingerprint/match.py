@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import numpy as np
-
-from watermark.fingerprint.agreement import Agreement, agreement
+from watermark.fingerprint.agreement import agreement
 from watermark.fingerprint.points import Points
 from watermark.fingerprint.query import Query
 
@@ -60,35 +60,34 @@ TOO_LITTLE_DETAIL: Final = Search(outcome="too_little_detail", matches=())
 
 
 def compare(
-    query: Query, mirror: Points, clip: Points, clip_id: str, *, clips: int
+    query: Query, seen: Points, clip: Points, clip_id: str, *, clips: int, mirrored: bool
 ) -> Match | None:
-    """Compares a query, and its mirror image, with one of `clips` clips; None when unlike."""
-    direct = agreement(query.points, clip)
-    turned = agreement(mirror, clip)
-    best = min(direct, turned, key=lambda one: (one.log10_p, -one.pairs))
-    log10_p = best.log10_p + float(np.log10(max(1, clips)))
+    """Compares what is seen, the query's points or their mirror image, with one of `clips`
+    clips; None when unlike.
+    """
+    found = agreement(seen, clip)
+    log10_p = found.log10_p + math.log10(max(1, clips))
     if not log10_p < 0:
         return None
-    return _match(query, best, clip_id, log10_p, mirrored=best is turned)
-
-
-def _match(
-    query: Query, best: Agreement, clip_id: str, log10_p: float, *, mirrored: bool
-) -> Match:
-    seconds = query.seconds[list(best.members)]
+    seconds = query.seconds[list(found.members)]
     return Match(
         clip_id=clip_id,
-        similarity=best.pairs / best.visible,
+        similarity=found.pairs / found.visible,
         log10_p=log10_p,
-        pairs=best.pairs,
+        pairs=found.pairs,
         mirrored=mirrored,
         start=float(seconds.min()),
         end=float(seconds.max()),
     )
 
 
-def ranked(matches: list[Match], limit: int) -> Search:
-    """The search that these matches make."""
-    matches = sorted(matches, key=lambda match: (match.log10_p, match.clip_id))
+def ranked(found: Iterable[Match | None], limit: int) -> Search:
+    """The search that these matches make; of a clip's two mirror images the likelier one."""
+    best: dict[str, Match] = {}
+    for match in found:
+        if match is not None:
+            other = best.get(match.clip_id, match)
+            best[match.clip_id] = min(match, other, key=lambda one: one.log10_p)
+    matches = sorted(best.values(), key=lambda match: (match.log10_p, match.clip_id))
     kept = tuple(matches[: max(0, min(limit, MAX_MATCHES))])
     return Search(outcome="matches" if kept else "nothing_like_it", matches=kept)

@@ -18,6 +18,10 @@ GRID: Final = (4, 6)
 """Points are taken from the cells of a 4 × 6 grid in turns, so that they cover the picture."""
 SIZE_STEPS: Final = 32
 """Steps per octave of the size; 0 stands for 2^-8 of the picture's short side."""
+MAX_TRIED: Final = 500
+STEADY_BLUR: Final = 1.2
+STEADY_SHIFT: Final = 3
+STEADY_BITS: Final = 8
 HALF_TURN: Final = np.uint8(128)
 
 
@@ -44,10 +48,12 @@ class Points:
         places[:, 3] = HALF_TURN - places[:, 3]
         return Points(codes=self.codes ^ MIRROR, places=places, aspect=self.aspect)
 
-    def positions(self) -> NDArray[np.float32]:
-        """x and y in units of the picture's short side, float32[N, 2]."""
+    def positions(self, which: NDArray[np.intp] | slice = slice(None)) -> NDArray[np.float32]:
+        """x and y of some points in units of the picture's short side, float32[n, 2]."""
         wide = np.array([max(1.0, self.aspect), max(1.0, 1 / self.aspect)], dtype=np.float32)
-        return np.asarray((self.places[:, :2] + np.float32(0.5)) / 256 * wide, dtype=np.float32)
+        return np.asarray(
+            (self.places[which, :2] + np.float32(0.5)) * (wide / 256), dtype=np.float32
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,6 +90,25 @@ def find(plane: Plane, limit: int) -> Found:
     places = np.column_stack([np.clip(columns, 0, 255).T.astype(np.uint8), angles])
     points = Points(codes=codes_of(values), places=places.astype(np.uint8), aspect=aspect)
     return Found(points=points, values=values)
+
+
+def find_steady(plane: Plane, limit: int) -> Found:
+    """Like `find`, but points that a blurred picture shows too come first.
+
+    What a blur takes away, a low bit rate does too; the record has no place for it.
+    """
+    sharp = find(plane, MAX_TRIED)
+    soft = find(cv2.GaussianBlur(plane, (0, 0), STEADY_BLUR), MAX_TRIED)
+    here, there = sharp.points.places.astype(np.int16), soft.points.places.astype(np.int16)
+    near = np.abs(here[:, None, :2] - there[None, :, :2]).max(axis=2, initial=0) <= STEADY_SHIFT
+    like = np.bitwise_count(sharp.points.codes[:, None] ^ soft.points.codes) <= STEADY_BITS
+    order = np.argsort(~(near & like).any(axis=1), kind="stable")[:limit]
+    points = Points(
+        codes=sharp.points.codes[order],
+        places=sharp.points.places[order],
+        aspect=sharp.points.aspect,
+    )
+    return Found(points=points, values=sharp.values[order])
 
 
 def _spread(raw: NDArray[np.float32], height: int, width: int) -> NDArray[np.intp]:

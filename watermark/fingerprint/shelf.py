@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watermark.fingerprint.points import SIZE_STEPS, Points
-from watermark.fingerprint.query import ADDRESS_BITS, DOUBTS, Query
+from watermark.fingerprint.query import ADDRESS_BITS, DOUBTS
 from watermark.fingerprint.record import ASPECT_UNIT, MAX_POINTS, MIN_POINTS, Fingerprint
 
 LISTED: Final = 64
@@ -22,8 +22,19 @@ MAX_LIST: Final = 4096
 MAX_LOOKED_AT: Final = 2_000_000
 TURN_BINS: Final = 8
 BIN_OCTAVES: Final = 1.0
+SIZE_BINS: Final = 32
+MIN_HITS: Final = 2
 
 Codes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likely:
+    """A clip to compare in full: its row, which side hit it, how many hits agree."""
+
+    row: int
+    side: int
+    votes: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,73 +122,104 @@ class Shelf:
         )
 
     def erase(self, row: int) -> None:
-        """Removes a clip's points; only their addresses remain, and lead nowhere."""
+        """Overwrites a clip's points, in the list too: by the next foreign entry there.
+
+        The list stays sorted and as long as it was. Of a shelf's only clip the listed codes
+        remain; drop such a shelf.
+        """
+        for code in np.unique(self.codes[row, : min(LISTED, int(self.counts[row]))]):
+            at = int(np.searchsorted(self.listed, code))
+            stop = int(np.searchsorted(self.listed, code, side="right"))
+            for place in range(at, stop):
+                if self.owners[place] // LISTED == row:
+                    self._overwrite(place, row)
         self.codes[row] = 0
         self.places[row] = 0
         self.counts[row] = 0
 
-    def likely(self, query: Query, limit: int) -> NDArray[np.intp]:
-        """The rows of at most `limit` clips with most hits that agree in turn and size."""
-        direct = self._hits(query, query.points.codes)
-        mirror = query.points.mirrored()
-        turned = self._hits(query, mirror.codes)
-        owners = np.concatenate([direct[1], turned[1]])
-        rows = owners // LISTED
-        hits = np.bincount(rows, minlength=len(self)) if len(rows) else np.zeros(0, np.intp)
-        if not len(rows):
-            return np.zeros(0, np.intp)
-        several = hits[rows] >= 2
-        side = np.repeat([0, 1], [len(direct[0]), len(turned[0])])[several]
-        asked = np.concatenate([direct[0], turned[0]])[several]
-        rows, slots = rows[several].astype(np.int64), (owners % LISTED)[several]
-        places = (
-            np.where(
-                side[:, None] == 0, query.points.places[asked], mirror.places[asked]
-            ).astype(np.int64)
-            - self.places[rows, slots]
-        )
-        turn = (places[:, 3] % 256) * TURN_BINS / 256
-        size = places[:, 2] / SIZE_STEPS / BIN_OCTAVES + 16
-        best = np.zeros(len(self), np.int64)
+    def _overwrite(self, place: int, row: int) -> None:
+        other = place
+        while other < len(self.owners) and self.owners[other] // LISTED == row:
+            other += 1
+        if other == len(self.owners):
+            while other > 0 and self.owners[other - 1] // LISTED == row:
+                other -= 1
+            other -= 1
+        if other >= 0:
+            self.listed[place], self.owners[place] = self.listed[other], self.owners[other]
+
+    def likely(
+        self, sides: tuple[Points, Points], doubts: NDArray[np.uint8], limit: int
+    ) -> tuple[Likely, ...]:
+        """At most `limit` clips with most hits that agree in turn and size.
+
+        `sides` are a query's points and their mirror image.
+        """
+        found = [self._hits(points.codes, doubts) for points in sides]
+        asked = np.concatenate([hits[0] for hits in found])
+        owners = np.concatenate([hits[1] for hits in found]).astype(np.int64)
+        mirrored = np.repeat(np.arange(2), [len(hits[0]) for hits in found])
+        views = owners // LISTED * 2 + mirrored
+        order = np.argsort(views, kind="stable")
+        views = views[order]
+        if not len(views):
+            return ()
+        first = np.flatnonzero(np.append(True, views[1:] != views[:-1]))
+        lengths = np.diff(np.append(first, len(views))).astype(np.int64)
+        several = np.repeat(lengths >= MIN_HITS, lengths)
+        order, views = order[several], views[several]
+        if not len(views):
+            return ()
+        places = np.stack([points.places for points in sides])[mirrored[order], asked[order]]
+        rows, slots = owners[order] // LISTED, owners[order] % LISTED
+        moved = places.astype(np.int64) - self.places[rows, slots]
+        turn = moved[:, 3] % 256 * (TURN_BINS / 256)
+        size = moved[:, 2] / (SIZE_STEPS * BIN_OCTAVES) + SIZE_BINS / 2
+        votes = np.zeros(len(views), np.int64)
         for half_turn in (0.0, 0.5):
             for half_size in (0.0, 0.5):
                 turn_bin = (turn + half_turn).astype(np.int64) % TURN_BINS
-                size_bin = (size + half_size).astype(np.int64)
-                key = ((rows * 2 + side) * TURN_BINS + turn_bin) * 64 + size_bin
-                keys, votes = np.unique(key, return_counts=True)
-                np.maximum.at(best, keys // (2 * TURN_BINS * 64), votes)
-        many = np.flatnonzero(best >= 2)
-        order = np.lexsort((-hits[many], -best[many]))[:limit]
-        return np.asarray(many[order], dtype=np.intp)
+                bins = (views * TURN_BINS + turn_bin) * SIZE_BINS + (size + half_size).astype(
+                    np.int64
+                )
+                _, back, counts = np.unique(bins, return_inverse=True, return_counts=True)
+                votes = np.maximum(votes, counts[back])
+        # The most votes of a view stand first; np.unique keeps the first of each view.
+        best = np.lexsort((-votes, views))
+        view, at = np.unique(views[best], return_index=True)
+        vote = votes[best][at]
+        chosen = np.flatnonzero(vote >= MIN_HITS)
+        chosen = chosen[np.argsort(-vote[chosen], kind="stable")[:limit]]
+        return tuple(
+            Likely(row=int(view[at]) // 2, side=int(view[at]) % 2, votes=int(vote[at]))
+            for at in chosen
+        )
 
-    def _hits(self, query: Query, codes: Codes) -> tuple[NDArray[np.intp], NDArray[np.uint32]]:
-        """Which of the query's points hit which listed points."""
-        flips = np.zeros((len(codes), 2**DOUBTS), np.uint64)
-        one = np.uint64(1) << (np.uint64(63) - query.doubts.astype(np.uint64))
-        for pattern in range(2**DOUBTS):
-            for bit in range(DOUBTS):
-                if pattern >> bit & 1:
-                    flips[:, pattern] ^= one[:, bit]
+    def _hits(
+        self, codes: Codes, doubts: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.intp], NDArray[np.uint32]]:
+        """Which of the codes, and whose listed points they hit."""
+        patterns = np.arange(2**DOUBTS)
+        one = np.uint64(1) << (np.uint64(63) - doubts.astype(np.uint64))
+        flips = np.zeros((len(codes), len(patterns)), np.uint64)
+        for bit in range(DOUBTS):
+            flips ^= np.where(patterns >> bit & 1, one[:, bit, None], np.uint64(0))
         address = ((codes[:, None] ^ flips) >> np.uint64(self.shift)).astype(np.int64)
-        # On a small shelf, doubtful bits may lie outside the address.
-        if self.shift > 64 - ADDRESS_BITS:
-            address = np.sort(address, axis=1)
-            again = np.zeros(address.shape, bool)
-            again[:, 1:] = address[:, 1:] == address[:, :-1]
-        else:
-            again = np.zeros(address.shape, bool)
         start = self.starts[address].astype(np.int64)
         length = np.minimum(self.starts[address + 1] - start, MAX_LIST)
-        length[again] = 0
+        if self.shift > 64 - ADDRESS_BITS:
+            # On a small shelf a doubtful bit may lie outside the address: look there once.
+            order = np.argsort(address, axis=1, kind="stable")
+            ordered = np.take_along_axis(address, order, axis=1)
+            again = np.zeros(address.shape, bool)
+            np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+            length[again] = 0
         start, length = start.ravel(), length.ravel()
-        total = int(length.sum())
-        if total > MAX_LOOKED_AT:
+        if length.sum() > MAX_LOOKED_AT:
             order = np.argsort(length, kind="stable")
-            allowed = np.cumsum(length[order]) <= MAX_LOOKED_AT
-            length[order[~allowed]] = 0
-            total = int(length.sum())
-        asked = np.repeat(np.arange(len(codes)).repeat(2**DOUBTS), length)
-        ends = np.cumsum(length)
-        at = np.arange(total) + np.repeat(start - (ends - length), length)
+            length[order[np.cumsum(length[order]) > MAX_LOOKED_AT]] = 0
+        asked = np.repeat(np.arange(len(codes)).repeat(len(patterns)), length)
+        before = np.cumsum(length) - length
+        at = np.arange(len(asked)) + np.repeat(start - before, length)
         near = np.bitwise_count(self.listed[at] ^ codes[asked]) <= LIKE
         return asked[near], self.owners[at[near]]

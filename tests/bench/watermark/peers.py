@@ -3,7 +3,7 @@
 They mark single frames with 32 bits and no error correction, at the strength their package
 gives them; RivaGAN also scaled to the PSNR of ours. DwtDctSvd changes one colour difference
 only, so figures that look at luma do not see it. All schemes get the same second of each clip
-(RivaGAN marks less than one frame a second here); the peers' bits are averaged over eight
+(RivaGAN marks less than one frame a second here); the peers' bits are averaged over four
 frames, which is kinder than their own single-frame reading.
 """
 
@@ -39,7 +39,7 @@ from watermark.spread import SpreadWatermarker
 
 BITS: Final = 32
 FRAMES: Final = 24
-VOTERS: Final = 8
+VOTERS: Final = 4
 PEER_CLIPS: Final = (
     "bikes-480",
     "china-480",

@@ -23,7 +23,7 @@ from watermark.fingerprint.shelf import Shelf
 
 MERGED_UP_TO: Final = 100_000
 """Larger shelves are not merged while somebody waits for a search."""
-COMPARED: Final = 32
+COMPARED: Final = 24
 """So many likely clips are compared in full."""
 FORMAT: Final = 1
 

@@ -50,10 +50,16 @@ class Points:
 
     def positions(self, which: NDArray[np.intp] | slice = slice(None)) -> NDArray[np.float32]:
         """x and y of some points in units of the picture's short side, float32[n, 2]."""
-        wide = np.array([max(1.0, self.aspect), max(1.0, 1 / self.aspect)], dtype=np.float32)
-        return np.asarray(
-            (self.places[which, :2] + np.float32(0.5)) * (wide / 256), dtype=np.float32
-        )
+        return positions(self.places[which], np.float32(self.aspect))
+
+
+def positions(
+    places: NDArray[np.uint8], aspect: np.float32 | NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """x and y, float32[N, 2], in short sides of pictures whose width / height is `aspect`."""
+    wide = np.stack([np.maximum(aspect, 1), np.maximum(1 / aspect, 1)], axis=-1)
+    middle = places[:, :2] + np.float32(0.5)
+    return np.asarray(middle * (wide / 256), dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,6 +13,8 @@ from watermark.fingerprint.points import Points
 ALGORITHM: Final = "local.1"
 """A changed detector, code or layout is a new final number; old records stay searchable."""
 MAX_POINTS: Final = 128
+LISTED: Final = 64
+"""So many points of a clip, its most telling, are listed by address in an index."""
 MIN_POINTS: Final = 16
 """With fewer points a clip cannot be told from others."""
 MAGIC: Final = b"CGFP"

@@ -9,20 +9,22 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from watermark.fingerprint.points import SIZE_STEPS, Points
+from watermark.fingerprint.points import Points, positions
 from watermark.fingerprint.query import ADDRESS_BITS, DOUBTS
-from watermark.fingerprint.record import ASPECT_UNIT, MAX_POINTS, MIN_POINTS, Fingerprint
+from watermark.fingerprint.record import (
+    ASPECT_UNIT,
+    LISTED,
+    MAX_POINTS,
+    MIN_POINTS,
+    Fingerprint,
+)
+from watermark.fingerprint.voting import votes
 
-LISTED: Final = 64
-"""So many points of a clip, its most telling, are listed by address."""
 LIKE: Final = 9
 """A listed point within so many bits of a query's point is a hit."""
-MAX_LIST: Final = 4096
+MAX_LIST: Final = 1024
 """Of an address that more points share, only so many are looked at."""
 MAX_LOOKED_AT: Final = 2_000_000
-TURN_BINS: Final = 8
-BIN_OCTAVES: Final = 1.0
-SIZE_BINS: Final = 32
 MIN_HITS: Final = 2
 
 Codes = NDArray[np.uint64]
@@ -151,7 +153,7 @@ class Shelf:
     def likely(
         self, sides: tuple[Points, Points], doubts: NDArray[np.uint8], limit: int
     ) -> tuple[Likely, ...]:
-        """At most `limit` clips with most hits that agree in turn and size.
+        """At most `limit` clips with most hits that agree on where it lies.
 
         `sides` are a query's points and their mirror image.
         """
@@ -164,30 +166,24 @@ class Shelf:
         views = views[order]
         if not len(views):
             return ()
-        first = np.flatnonzero(np.append(True, views[1:] != views[:-1]))
-        lengths = np.diff(np.append(first, len(views))).astype(np.int64)
-        several = np.repeat(lengths >= MIN_HITS, lengths)
+        # One listed point that many of the query's points hit is one hit.
+        hit_views = np.unique(views * LISTED + owners[order] % LISTED) // LISTED
+        view, hits = np.unique(hit_views, return_counts=True)
+        several = np.isin(views, view[hits >= MIN_HITS])
         order, views = order[several], views[several]
         if not len(views):
             return ()
-        places = np.stack([points.places for points in sides])[mirrored[order], asked[order]]
+        side, asked = mirrored[order], asked[order]
         rows, slots = owners[order] // LISTED, owners[order] % LISTED
+        places = np.stack([points.places for points in sides])[side, asked]
+        to = np.stack([points.positions() for points in sides])[side, asked]
+        came = positions(self.places[rows, slots], self.aspects[rows] / ASPECT_UNIT)
         moved = places.astype(np.int64) - self.places[rows, slots]
-        turn = moved[:, 3] % 256 * (TURN_BINS / 256)
-        size = moved[:, 2] / (SIZE_STEPS * BIN_OCTAVES) + SIZE_BINS / 2
-        votes = np.zeros(len(views), np.int64)
-        for half_turn in (0.0, 0.5):
-            for half_size in (0.0, 0.5):
-                turn_bin = (turn + half_turn).astype(np.int64) % TURN_BINS
-                bins = (views * TURN_BINS + turn_bin) * SIZE_BINS + (size + half_size).astype(
-                    np.int64
-                )
-                _, back, counts = np.unique(bins, return_inverse=True, return_counts=True)
-                votes = np.maximum(votes, counts[back])
+        agreeing = votes(views, slots, to, came, moved)
         # The most votes of a view stand first; np.unique keeps the first of each view.
-        best = np.lexsort((-votes, views))
+        best = np.lexsort((-agreeing, views))
         view, at = np.unique(views[best], return_index=True)
-        vote = votes[best][at]
+        vote = agreeing[best][at]
         chosen = np.flatnonzero(vote >= MIN_HITS)
         chosen = chosen[np.argsort(-vote[chosen], kind="stable")[:limit]]
         return tuple(

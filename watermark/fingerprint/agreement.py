@@ -100,7 +100,8 @@ def chance(agreeing: int, pairs: int) -> float:
     if agreeing < 2:
         return 0.0
     # The binomial tail is at most its first term / (1 − ratio of the first two terms).
-    need, rest = agreeing - 1, max(pairs - 1, agreeing - 1)
+    pairs = max(pairs, agreeing)
+    need, rest = agreeing - 1, pairs - 1
     ratio = (rest - need) / (need + 1) * BY_CHANCE / (1 - BY_CHANCE)
     if ratio >= 1:
         return 0.0

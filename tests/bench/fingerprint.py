@@ -1,7 +1,7 @@
 """Measures the fingerprint: who is found again after which damage, beside other methods.
 
-`python -m tests.bench.fingerprint` damages 44 clips in 30 ways, looks each copy up among the
-44 and then among a million, and writes docs/benchmarks/fingerprint.json. Needs the material
+`python -m tests.bench.fingerprint` damages 46 clips in 30 ways, looks each copy up among the
+46 and then among a million, and writes docs/benchmarks/fingerprint.json. Needs the material
 of tests/bench/requirements.txt. With `--ffmpeg` (a binary that has the `signature` filter) and
 iscc-core installed, ISCC's video code is measured on the same copies. Cells are kept in the
 folder `--cache`, so that an interrupted run goes on.

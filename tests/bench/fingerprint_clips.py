@@ -81,7 +81,12 @@ def trials() -> tuple[Trial, ...]:
     found += [_trial(f"scene-{s}", "model", _scene(s, 1.0), "scenes") for s in range(12)]
     found += [_trial(f"dark-{s}", "dark", _scene(s, 0.25), "scenes") for s in (50, 51)]
     found += [
-        _trial(f"cartoon-{s}", "cartoon", lambda s=s: draw.cartoon(s, WIDTH, HEIGHT, FRAMES))  # type: ignore[misc]
+        _trial(
+            f"cartoon-{s}",
+            "cartoon",
+            lambda s=s: draw.cartoon(s, WIDTH, HEIGHT, FRAMES),
+            "cartoons",
+        )  # type: ignore[misc]
         for s in (11, 12)
     ]
     found += [

@@ -73,7 +73,7 @@ def at_scale(
     index, seconds = filled(records, size)
     wall, cpu = [], []
     rows: dict[str, list[tuple[bool, bool, bool]]] = {}
-    strangers = []
+    strangers, missed, wrong = [], [], []
     for (name, attack), query in queries.items():
         burning, start = time.process_time(), time.perf_counter()
         found = index.search(query).matches
@@ -82,6 +82,10 @@ def at_scale(
         own = [match for match in found if match.clip_id == PLANTED + name]
         first = bool(own) and found[0] is own[0]
         rows.setdefault(attack, []).append((bool(own), first, bool(own) and own[0].credible))
+        if not own:
+            missed.append(f"{name} {attack}")
+        elif not first:
+            wrong.append(f"{name} {attack}: {found[0].clip_id.removeprefix(PLANTED)}")
         strangers += [m.log10_p for m in found if not m.clip_id.startswith(PLANTED)]
     recall = {
         attack: dict(
@@ -105,5 +109,7 @@ def at_scale(
         "load": round(os.getloadavg()[0], 1),
         "synthetic_matches": len(strangers),
         "synthetic_credible": sum(value <= -6 for value in strangers),
+        "missed": missed,
+        "another_first": wrong,
         "recall": recall,
     }

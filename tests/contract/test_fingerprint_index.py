@@ -14,6 +14,7 @@ from watermark.fingerprint.exhaustive import ExhaustiveIndex
 from watermark.fingerprint.index import FingerprintIndex
 from watermark.fingerprint.inverted import IndexInvalid, InvertedIndex
 from watermark.fingerprint.maker import fingerprint, query
+from watermark.fingerprint.points import Points
 from watermark.fingerprint.query import Query
 from watermark.fingerprint.record import Fingerprint, FingerprintInvalid
 from watermark.watermarker import Frames
@@ -110,12 +111,17 @@ def test_a_plain_copy_is_said_to_have_too_little_detail(
 
 
 @both
-def test_a_plain_clip_is_never_found(make: Make, records: dict[str, Fingerprint]) -> None:
+def test_a_clip_with_too_few_points_is_never_found(
+    make: Make, records: dict[str, Fingerprint]
+) -> None:
     index = filled(make, records)
-    index.add("plain", fingerprint([np.full((6, 90, 160, 3), 77, np.uint8)], fps=12))
-    assert "plain" in index
+    whole = records["clip-5"].points
+    few = Points(codes=whole.codes[:12], places=whole.places[:12], aspect=whole.aspect)
+    index.add("sparse", Fingerprint(points=few, duration_ms=1000))
+    assert "sparse" in index
     found = index.search(query([drawn(5)], fps=12))
-    assert "plain" not in {match.clip_id for match in found.matches}
+    assert [match.clip_id for match in found.matches if match.credible] == ["clip-5"]
+    assert "sparse" not in {match.clip_id for match in found.matches}
 
 
 @both

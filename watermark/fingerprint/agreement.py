@@ -28,13 +28,15 @@ TURN: Final = 18
 """… and in direction, in 256ths of a turn (25°)."""
 STEP: Final = 11
 """… and in size, in 32nds of an octave."""
+SPOT: Final = 4
+"""Points within the same 4/256 of width and height are one spot."""
 BY_CHANCE: Final = 1e-3
 """0.14 (direction) × 0.2 (size) × 0.0064 to 0.02 (place), rounded up."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """`pairs` distinct pairs agree, of `visible` stored points that the copy's picture holds.
+    """`pairs` pairs at distinct spots agree; `visible` stored points are in the copy's picture.
 
     `log10_p` bounds the probability of as much agreement between unrelated pictures (one
     comparison, both mirror images). `members` indexes the copy's points that agree.
@@ -82,7 +84,7 @@ def agreement(copy: Points, clip: Points) -> Agreement:
     best = NO_AGREEMENT
     for seed in np.argsort(-agrees.sum(axis=1), kind="stable")[:3]:
         inside = np.flatnonzero(agrees[seed])
-        pairs = min(len(np.unique(of_copy[inside])), len(np.unique(of_clip[inside])))
+        pairs = min(_apart(copy, of_copy[inside]), _apart(clip, of_clip[inside]))
         if pairs <= best.pairs:
             continue
         shown = _shown(map_[seed], to[seed] - _turned(map_[seed], came[seed]), copy, clip)
@@ -114,6 +116,12 @@ def chance(agreeing: int, pairs: int) -> float:
         - math.log1p(-ratio)
     )
     return min(0.0, (log_term + math.log(2 * pairs)) / math.log(10))
+
+
+def _apart(points: Points, which: NDArray[np.intp]) -> int:
+    # One corner seen with two directions, at two sizes or twice is one witness, not two.
+    spots = points.places[which, :2].astype(np.int64) // SPOT
+    return len(np.unique(spots[:, 0] * 256 + spots[:, 1]))
 
 
 def _turned(map_: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -33,7 +33,7 @@ class IndexInvalid(ValueError):
 
 
 class InvertedIndex:
-    """A `FingerprintIndex` on sorted arrays; about 2.4 GB of memory for a million clips.
+    """A `FingerprintIndex` on sorted arrays; about 2.3 GB of memory for a million clips.
 
     New clips gather on a small shelf; shelves of like size are merged, so that adding costs
     little and a search visits few. A clip is found when two of its 64 listed points are met

@@ -20,7 +20,7 @@ from watermark.fingerprint.record import (
 )
 from watermark.fingerprint.voting import votes
 
-LIKE: Final = 9
+LIKE: Final = 10
 """A listed point within so many bits of a query's point is a hit."""
 MAX_LIST: Final = 1024
 """Of an address that more points share, only so many are looked at."""

@@ -25,9 +25,9 @@ MAX_TRIED: Final = 200
 REACH: Final = 0.06
 """How far a point may be from where it should be, in short sides of the copy's picture."""
 TURN: Final = 18
-"""… and in direction, in 256ths of a turn (25°)."""
+"""… and in direction, in 1/256 of a turn (25°)."""
 STEP: Final = 11
-"""… and in size, in 32nds of an octave."""
+"""… and in size, in 1/32 octave."""
 SPOT: Final = 4
 """Points within the same 4/256 of width and height are one spot."""
 BY_CHANCE: Final = 1e-3

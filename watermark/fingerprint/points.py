@@ -29,8 +29,8 @@ HALF_TURN: Final = np.uint8(128)
 class Points:
     """Points of one picture or clip, N of them.
 
-    `codes` is uint64[N]; `places` is uint8[N, 4]: x and y in 256ths of the width and the
-    height, size in 32nds of an octave above 2^-8 of the short side, angle in 256ths of a
+    `codes` is uint64[N]; `places` is uint8[N, 4]: x and y in 1/256 of the width and the
+    height, size in 1/32 octave above 2^-8 of the short side, angle in 1/256 of a
     turn. `aspect` is width / height, between 1/4 and 4.
     """
 

@@ -1,4 +1,4 @@
-"""The canonical grid: luma resampled so that the short side has 360 pixels."""
+"""The canonical grid: a frame resampled so that its short side has 360 pixels."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ MAX_ASPECT: Final = 4.0
 """Longer frames are read in the middle only."""
 
 
-def size_of(height: int, width: int) -> tuple[int, int]:
+def size_of(height: int, width: int, short: int = SHORT) -> tuple[int, int]:
     """The canonical height and width of a frame."""
-    scale = SHORT / min(height, width)
+    scale = short / min(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
@@ -24,10 +24,10 @@ def luma(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
-def to_canonical(plane: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Resamples a luma plane to float32 on the canonical grid, without aliasing."""
+def to_canonical(plane: NDArray[np.uint8], short: int = SHORT) -> NDArray[np.float32]:
+    """Resamples a plane uint8[H, W] to float32 on the canonical grid, without aliasing."""
     height, width = plane.shape
-    rows, columns = size_of(height, width)
+    rows, columns = size_of(height, width, short)
     if (rows, columns) == (height, width):
         return plane.astype(np.float32)
     # Reading needs the fractions that averaging gives, so the resampling is done in float.

@@ -7,6 +7,9 @@ Frozen together with the payload layout.
 
 from __future__ import annotations
 
+import heapq
+import math
+from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
@@ -29,17 +32,24 @@ def encode(bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def decode(soft: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Finds the most likely uint8[96] for soft code bits float[660].
+    """Finds the most likely uint8[96] for soft code bits float[660]; see `ranked`."""
+    return next(ranked(soft, answers=1))
+
+
+def ranked(soft: NDArray[np.float64], *, answers: int = 16) -> Iterator[NDArray[np.uint8]]:
+    """Yields the most likely uint8[96] for soft code bits float[660], best first.
 
     A positive value votes for 0, a negative one for 1, the size is the confidence (Viterbi,
-    maximum likelihood for Gaussian noise), taking the layout version for granted. Always
-    answers: the checksum judges the answer.
+    maximum likelihood for Gaussian noise), taking the layout version for granted. The
+    runners-up come from a search along the trellis with the exact cost to go (Soong and
+    Huang, "A tree-trellis based fast search", 1991). Always answers: the checksum judges.
     """
     branch, low, high = _trellis()
     votes = np.asarray(soft, dtype=np.float32).reshape(STEPS, len(GENERATORS))
     metric = np.full(_STATES, -np.inf, dtype=np.float32)
     metric[0] = 0.0
     chosen = np.empty((STEPS, _STATES), dtype=np.bool_)
+    loss = np.empty((STEPS, _STATES), dtype=np.float32)
     signs = _signs()
     half = _STATES // 2
     known = np.unpackbits(np.array([VERSION], dtype=np.uint8))
@@ -53,17 +63,56 @@ def decode(soft: NDArray[np.float64]) -> NDArray[np.uint8]:
         two = from_high + gain[branch[1]]
         np.greater(two, one, out=chosen[step])
         metric = np.maximum(one, two)
+        with np.errstate(invalid="ignore"):  # two ways that cannot be: no way to lose
+            np.subtract(metric, np.minimum(one, two), out=loss[step])
         # The first bits are the version, the last ones are zeros: no need to guess.
         if step >= PAYLOAD_BITS or (step < known.size and not known[step]):
             metric[half:] = -np.inf
         elif step < known.size:
             metric[:half] = -np.inf
-    state = 0
-    bits = np.empty(STEPS, dtype=np.uint8)
-    for step in range(STEPS - 1, -1, -1):
-        bits[step] = state >> (MEMORY - 1)
-        state = ((state << 1) & (_STATES - 1)) | int(chosen[step, state])
-    return bits[:PAYLOAD_BITS]
+    yield from _paths(chosen, loss, answers)
+
+
+def _paths(
+    chosen: NDArray[np.bool_], loss: NDArray[np.float32], answers: int
+) -> Iterator[NDArray[np.uint8]]:
+    """Walks back from the end, best path first, then the cheapest detours.
+
+    A heap holds paths known from some step to the end; what is lost against the best path
+    so far decides the order, and the way from there to the start is always the best one.
+    """
+    heap: list[tuple[float, int, int, int, int]] = [(0.0, 0, STEPS, 0, 0)]
+    made = 0
+    for _ in range(answers):
+        if not heap:
+            return
+        lost, _, step, state, tail = heapq.heappop(heap)
+        word = tail
+        while step > 0:
+            step -= 1
+            word |= (state >> (MEMORY - 1)) << step
+            best = int(chosen[step, state])
+            detour = lost + float(loss[step, state])
+            if detour < math.inf:
+                made += 1
+                other = ((state << 1) & (_STATES - 1)) | (1 - best)
+                heapq.heappush(heap, (detour, made, step, other, word))
+            state = ((state << 1) & (_STATES - 1)) | best
+        yield np.array([word >> step & 1 for step in range(PAYLOAD_BITS)], dtype=np.uint8)
+
+
+def step_tables(soft: NDArray[np.float64]) -> NDArray[np.float32]:
+    """What each content of the encoder's register scores at each step: float32[110, 2**15].
+
+    The register holds the newest bit on top. Adding up the entries along the registers of a
+    word gives the correlation of the soft bits float[660] with its code word.
+    """
+    votes = np.asarray(soft, dtype=np.float32).reshape(STEPS, len(GENERATORS))
+    register = np.arange(1 << (MEMORY + 1))
+    words = np.zeros(register.size, dtype=np.intp)
+    for output, generator in enumerate(GENERATORS):
+        words |= (np.bitwise_count(register & generator).astype(np.intp) & 1) << output
+    return np.asarray((_signs() @ votes.T).T[:, words])
 
 
 @cache

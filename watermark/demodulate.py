@@ -4,13 +4,12 @@ The bound needs no model of video. Every data dimension carries a keyed sign tha
 to anyone without the key, so for frames made without it the correlation of the soft bits
 with any fixed code word is a Rademacher sum, and Hoeffding's inequality gives
 P(z >= x) <= exp(-x²/2). Union over all words that could have been answered (2**64, or the
-number of candidates) and over all attempts gives `log10_p`. The checksum comes on top.
+size of the registry) and over all attempts gives `log10_p`. The checksum comes on top.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from watermark import code
+from watermark.lattice import Spectrum, deviation
 from watermark.payload import ID_BITS, Payload, from_bits, to_bits
-from watermark.sync import Spectrum, deviations
-from watermark.tile import GRID, SIZE, Pattern
+from watermark.registry import Registry
+from watermark.tile import GRID, Pattern
 
-ATTEMPTS: Final = 1024
+ATTEMPTS: Final = 4096
 """An upper limit on what one reading tries, used in every bound."""
 
 LIMIT: Final = 0.7
@@ -43,7 +43,6 @@ class Channel:
 
 CHANNELS: Final = (
     Channel(tilt=0.0, energy=0.0),
-    Channel(tilt=0.0, energy=0.5),
     Channel(tilt=1.0, energy=0.3),
 )
 
@@ -74,54 +73,44 @@ class Decoded:
     log10_p: float
 
 
-def soften(
-    raw: Spectrum, offset_x: float, offset_y: float, pattern: Pattern, channel: Channel
-) -> Soft:
-    """Turns a spectrum, its offset known, into soft dimensions for one guess at the channel."""
+def soften(raw: Spectrum, pattern: Pattern, channel: Channel) -> Soft:
+    """Turns a spectrum, its offset taken out, into soft dimensions for one channel guess."""
     rows, columns = pattern.data_rows, pattern.data_columns
-    deviation = deviations(raw[None])[0][rows, columns].astype(np.float64)
-    across, down = columns.astype(np.float64), (rows - GRID).astype(np.float64)
-    turn = np.exp((-2j * np.pi / SIZE) * (across * offset_x + down * offset_y))
-    seen = raw[rows, columns] / deviation * turn
+    local = deviation(raw)[rows, columns].astype(np.float64)
+    radius = np.hypot(columns, rows - GRID)
+    seen = raw[rows, columns] / local
     seen = seen * np.minimum(1.0, LIMIT / np.maximum(np.abs(seen), 1e-9))
     weight = (
         pattern.data_amplitude
-        * (np.hypot(across, down) / 10.0) ** -channel.tilt
-        * (deviation / np.median(deviation)) ** channel.energy
+        * (radius / 10.0) ** -channel.tilt
+        * (local / max(float(np.median(local)), 1e-12)) ** channel.energy
     )
     values = np.concatenate([seen.real * weight, seen.imag * weight]) * pattern.signs
-    return Soft(values=values, code_bit=pattern.code_bit)
+    return Soft(values=np.nan_to_num(values), code_bit=pattern.code_bit)
 
 
 def decode(soft: Soft) -> Decoded | None:
-    """Decodes without help; None when the checksum does not hold."""
-    payload = from_bits(code.decode(soft.bits()))
-    if payload is None:
-        return None
-    z = _correlation(soft, payload)
-    bound = ID_BITS * math.log(2) + math.log(ATTEMPTS) - max(z, 0.0) ** 2 / 2
-    return Decoded(payload=payload, log10_p=min(0.0, bound / math.log(10)))
+    """Decodes without help; None when no checksum holds."""
+    for bits in code.ranked(soft.bits()):
+        payload = from_bits(bits)
+        if payload is not None:
+            z = _correlation(soft, payload)
+            return Decoded(payload=payload, log10_p=_bound(z, ID_BITS))
+    return None
 
 
-def recognise(soft: Soft, candidates: Sequence[Payload]) -> Decoded | None:
-    """Finds the candidate that correlates best; None without candidates."""
-    best: tuple[float, Payload] | None = None
-    votes = soft.bits().astype(np.float32)
+def recognise(soft: Soft, registry: Registry) -> Decoded | None:
+    """Finds the registered payload that correlates best; None without any."""
     norm = soft.norm()
-    if norm <= 0:
+    if norm <= 0 or not len(registry):
         return None
-    for first in range(0, len(candidates), 4096):
-        part = candidates[first : first + 4096]
-        words = code.encode(np.stack([to_bits(payload) for payload in part]))
-        scores = (1.0 - 2.0 * words.astype(np.float32)) @ votes / norm
-        index = int(np.argmax(scores))
-        if best is None or scores[index] > best[0]:
-            best = (float(scores[index]), part[index])
-    if best is None:
-        return None
-    z, payload = best
-    bound = math.log(len(candidates)) + math.log(ATTEMPTS) - max(z, 0.0) ** 2 / 2
-    return Decoded(payload=payload, log10_p=min(0.0, bound / math.log(10)))
+    payload, score = registry.best(soft.bits())
+    return Decoded(payload=payload, log10_p=_bound(score / norm, math.log2(len(registry))))
+
+
+def _bound(z: float, bits: float) -> float:
+    bound = bits * math.log(2) + math.log(ATTEMPTS) - max(z, 0.0) ** 2 / 2
+    return min(0.0, bound / math.log(10))
 
 
 def _correlation(soft: Soft, payload: Payload) -> float:

@@ -25,7 +25,7 @@ PAYLOAD_BITS: Final = 96
 _CRC_POLYNOMIAL: Final = 0x864CFB
 _CRC_START: Final = 0xB704CE
 _WORD: Final = (1 << ID_BITS) - 1
-_MIX: Final = (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)
+MIX: Final = (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)
 
 
 class PayloadError(ValueError):
@@ -80,7 +80,7 @@ def from_bits(bits: NDArray[np.uint8]) -> Payload | None:
 
 def _mix(value: int) -> int:
     """A bijection of 64 bits: the MurmurHash3 finaliser (Appleby, public domain)."""
-    for factor in _MIX:
+    for factor in MIX:
         value = (value ^ value >> 33) * factor & _WORD
     return value ^ value >> 33
 
@@ -88,7 +88,7 @@ def _mix(value: int) -> int:
 def _unmix(value: int) -> int:
     # v ^ v >> 33 is its own inverse, because 33 is more than half of 64.
     value ^= value >> 33
-    for factor in reversed(_MIX):
+    for factor in reversed(MIX):
         value = value * pow(factor, -1, _WORD + 1) & _WORD
         value ^= value >> 33
     return value

@@ -1,168 +1,180 @@
-"""The search for the geometry under which pilots are seen."""
+"""The search for the geometry under which pilots are seen.
+
+A geometry's linear part is a matrix A: a place x of the frame read, counted from its middle,
+lies at A x + offset in the tile. Candidates are looked up in one fine spectrum (`Sheet`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from watermark.geometry import Geometry
-from watermark.sync import (
-    Kernels,
-    batches,
-    best_scores,
-    kernels,
-    mirrored,
-    posed_plane,
-    spectrum,
-    synchronise,
-    transform,
-)
-from watermark.tile import Pattern
+from watermark.lattice import Sheet
+from watermark.sync import FINE, best_scores, synchronise
+from watermark.tile import SIZE, Pattern
 
-SCALE_RANGE: Final = (0.5, 2.1)
-SCALE_STEP: Final = 0.005
-TURN_SCALE_RANGE: Final = (0.8, 1.3)
-TURNS: Final = tuple(sign * 0.8 * step for step in range(1, 14) for sign in (1, -1))
-HALVED_BELOW: Final = 1.3
-FINALISTS: Final = 10
-UNEVEN_MARGIN: Final = 0.1
-FINALIST_SCORE: Final = 4.8
+Matrices = NDArray[np.float64]
+"""float64[n, 2, 2]."""
+
+SCALES: Final = (0.46, 2.15)
+UNEVEN: Final = (0.66, 1.52)
+TURNED_SCALES: Final = (0.75, 1.4)
+TURNS: Final = tuple(sign * 0.8 * step for step in range(1, 15) for sign in (1, -1))
+STEP: Final = 0.005
+TURNED_STEP: Final = 0.008
+FINALISTS: Final = 5
+FINALIST_SCORE: Final = 5.0
+JOINT_FINALISTS: Final = 8
+CHANCE: Final = 4.1
+"""The score that chance alone reaches in one sheet, over all offsets."""
+
+TILTS: Final = (0.05, 0.05, 0.05, 0.05)
+TILT_STEPS: Final = 3
+_GENERATORS: Final = (
+    np.array([[1.0, 0.0], [0.0, 1.0]]),
+    np.array([[0.0, -1.0], [1.0, 0.0]]),
+    np.array([[1.0, 0.0], [0.0, -1.0]]),
+    np.array([[0.0, 1.0], [1.0, 0.0]]),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hypothesis:
-    """A geometry with its offset, and the pilots' score under it."""
+    """A geometry with its offset in one of the sheets, and the pilots' score under it."""
 
     geometry: Geometry
     score: float
+    sheet: int = 0
+    joint: bool = False
 
 
-def at_identity(plane: NDArray[np.float32], pattern: Pattern) -> Hypothesis:
-    """The best offset when nothing was scaled, turned or mirrored."""
-    return _fit(plane, pattern, Geometry())
+@cache
+def upright() -> Matrices:
+    """Every scale, and either axis scaled alone, in all eight ways to turn and mirror."""
+    even = [np.diag([s, s]) for s in _steps(*SCALES, STEP)]
+    uneven = [
+        matrix
+        for s in _steps(*UNEVEN, STEP)
+        for matrix in (np.diag([s, 1.0]), np.diag([1.0, s]))
+        if abs(s - 1) > 0.02
+    ]
+    base = np.stack(even + uneven)
+    return np.concatenate([base @ pose for pose in _poses()])
 
 
-def scan(plane: NDArray[np.float32], pattern: Pattern) -> Iterator[Hypothesis]:
-    """Yields refined hypotheses over scale and mirroring, most promising first."""
-    sheets = _Sheets(plane.shape, _steps(*SCALE_RANGE))
-    yield from _refined(plane, pattern, sheets.look(plane, pattern, rotation=0.0, mirror=True))
+@cache
+def turned() -> Matrices:
+    """Small rotations at scales near 1, either mirrored or not."""
+    scales = _steps(*TURNED_SCALES, TURNED_STEP)
+    turns = np.stack([_rotation(math.radians(turn)) for turn in TURNS])
+    base = (scales[:, None, None, None] * turns[None]).reshape(-1, 2, 2)
+    return np.concatenate([base, base @ np.diag([-1.0, 1.0])])
 
 
-def scan_turned(plane: NDArray[np.float32], pattern: Pattern) -> Iterator[Hypothesis]:
-    """Yields refined hypotheses over small rotations, most promising first."""
-    sheets = _Sheets(plane.shape, _steps(*TURN_SCALE_RANGE))
+@cache
+def tilted() -> Matrices:
+    """Small changes of scale, turn, aspect and shear together: the middle of a perspective."""
+    base = np.eye(2)[None]
+    for generator, reach in zip(_GENERATORS, TILTS, strict=True):
+        steps = np.linspace(-reach, reach, 2 * TILT_STEPS + 1)
+        base = (base[:, None] @ (np.eye(2) + steps[:, None, None] * generator)).reshape(
+            -1, 2, 2
+        )
+    return np.concatenate([base @ pose for pose in (np.eye(2), np.diag([-1.0, 1.0]))])
+
+
+def scan(sheets: Sequence[Sheet], pattern: Pattern, matrices: Matrices) -> Iterator[Hypothesis]:
+    """Yields the most promising candidates, refined, best first.
+
+    Each sheet proposes what suits it best, and all together what suits their sum: the mark
+    lies under one geometry in all of them, chance under a different one in each.
+    """
+    places = _frequencies(matrices, pattern)
+    scores = np.stack([best_scores(sheet.at(places), pattern) for sheet in sheets])
     found: list[Hypothesis] = []
-    for rotation in TURNS:
-        found += sheets.look(plane, pattern, rotation=rotation, mirror=False)
-    yield from _refined(plane, pattern, found)
+    for index, sheet in enumerate(sheets):
+        for start in _peaks(scores[index], matrices, FINALISTS, FINALIST_SCORE):
+            found.append(refine([sheet], pattern, start, first=index))
+    if len(sheets) > 1:
+        for start in _peaks(scores.sum(axis=0), matrices, JOINT_FINALISTS, 0.0):
+            found.append(refine(sheets, pattern, start))
+    yield from sorted(found, key=lambda one: -one.score)
 
 
-def _steps(low: float, high: float) -> NDArray[np.float64]:
-    count = int(np.ceil(np.log(high / low) / SCALE_STEP))
-    return np.asarray(low * np.exp(SCALE_STEP * np.arange(count + 1)))
-
-
-class _Sheets:
-    """Looks at planes of one size under a list of scales."""
-
-    def __init__(self, shape: tuple[int, ...], scales: NDArray[np.float64]) -> None:
-        height, width = shape
-        fine = scales > HALVED_BELOW
-        half = (max(1, height // 2), max(1, width // 2))
-        self._parts: list[tuple[bool, NDArray[np.float64], Kernels]] = []
-        for halved, group in ((True, scales[~fine]), (False, scales[fine])):
-            for part in batches(group.size):
-                chosen = group[part]
-                # A plane of half the size does where that loses nothing.
-                size, factor = (half, 2.0) if halved else ((height, width), 1.0)
-                ready = kernels(size, chosen * factor, chosen * factor)
-                self._parts.append((halved, chosen, ready))
-
-    def look(
-        self, plane: NDArray[np.float32], pattern: Pattern, *, rotation: float, mirror: bool
-    ) -> list[Hypothesis]:
-        posed = posed_plane(plane, flipped=False, rotation=rotation)
-        size = (max(1, posed.shape[1] // 2), max(1, posed.shape[0] // 2))
-        even = posed[: size[1] * 2, : size[0] * 2]
-        small = np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA))
-        found: list[Hypothesis] = []
-        for halved, scales, ready in self._parts:
-            raws = transform(small if halved else posed, ready)
-            for flipped in (False, True) if mirror else (False,):
-                scores = best_scores(mirrored(raws) if flipped else raws, pattern)
-                found += [
-                    Hypothesis(
-                        geometry=Geometry(
-                            scale_x=float(scale),
-                            scale_y=float(scale),
-                            rotation=rotation,
-                            flipped=flipped,
-                        ),
-                        score=float(score),
-                    )
-                    for scale, score in zip(scales, scores, strict=True)
-                ]
-        return found
-
-
-def _refined(
-    plane: NDArray[np.float32], pattern: Pattern, found: list[Hypothesis]
-) -> Iterator[Hypothesis]:
-    chosen: list[Hypothesis] = []
-    for hypothesis in sorted(found, key=lambda one: -one.score):
-        if len(chosen) == FINALISTS or hypothesis.score < FINALIST_SCORE:
+def _peaks(
+    scores: NDArray[np.float32], matrices: Matrices, count: int, least: float
+) -> list[NDArray[np.float64]]:
+    chosen: list[int] = []
+    for index in np.argsort(-scores):
+        if len(chosen) == count or scores[index] < least:
             break
-        if not any(_near(hypothesis.geometry, other.geometry) for other in chosen):
-            chosen.append(hypothesis)
-    refined = [_refine(plane, pattern, hypothesis) for hypothesis in chosen]
-    yield from sorted(refined, key=lambda one: -one.score)
+        apart = (np.abs(matrices[index] - matrices[other]).max() for other in chosen)
+        if all(distance > 1.5 * STEP for distance in apart):
+            chosen.append(int(index))
+    return [matrices[index] for index in chosen]
 
 
-def _near(one: Geometry, other: Geometry) -> bool:
-    return (
-        one.flipped == other.flipped
-        and abs(one.rotation - other.rotation) < 0.1
-        and abs(np.log(one.scale_x / other.scale_x)) < 1.5 * SCALE_STEP
+def refine(
+    sheets: Sequence[Sheet], pattern: Pattern, start: NDArray[np.float64], first: int = 0
+) -> Hypothesis:
+    """Climbs from a linear map to the best one nearby: scale, turn, aspect and shear.
+
+    The score is the pilots' mean over the sheets, raised so that it can be compared with
+    the score of one: chance rarely suits several. The offset is that of the best sheet.
+    """
+    matrix, best = start, -math.inf
+    for step in (0.004, 0.002, 0.001, 0.0005):
+        for _ in range(4):
+            trials = np.stack(
+                [matrix]
+                + [
+                    matrix @ (np.eye(2) + sign * step * generator)
+                    for generator in _GENERATORS
+                    for sign in (1, -1)
+                ]
+            )
+            places = _frequencies(trials, pattern)
+            scores = sum(best_scores(sheet.at(places), pattern) for sheet in sheets)
+            index = int(np.argmax(scores))
+            matrix, best = trials[index], float(np.asarray(scores)[index])
+            if index == 0:
+                break
+    place = _frequencies(matrix[None], pattern)
+    syncs = [synchronise(sheet.at(place), pattern, grid=FINE)[0] for sheet in sheets]
+    at = int(np.argmax([sync.score for sync in syncs]))
+    score = syncs[0].score
+    if len(sheets) > 1:
+        excess = best / len(sheets) - CHANCE
+        score = CHANCE + excess * math.sqrt(len(sheets))
+    return Hypothesis(
+        geometry=Geometry.affine(matrix, syncs[at].offset_x, syncs[at].offset_y),
+        score=score,
+        sheet=first + at,
+        joint=len(sheets) > 1,
     )
 
 
-def _refine(plane: NDArray[np.float32], pattern: Pattern, start: Hypothesis) -> Hypothesis:
-    best = _fit(plane, pattern, start.geometry)
-    for step in (0.003, 0.0015, 0.0007):
-        for names in (("scale_x", "scale_y"), ("scale_x",), ("scale_y",)):
-            for sign in (1, -1):
-                best = _climb(plane, pattern, best, names, 1 + sign * step)
-        if best.geometry.rotation:
-            for turn in (80 * step, -80 * step):
-                trial = replace(best.geometry, rotation=best.geometry.rotation + turn)
-                fitted = _fit(plane, pattern, trial)
-                best = fitted if fitted.score > best.score else best
-    return best
+def _frequencies(matrices: Matrices, pattern: Pattern) -> NDArray[np.float64]:
+    return pattern.pilot_waves @ matrices / SIZE
 
 
-def _climb(
-    plane: NDArray[np.float32],
-    pattern: Pattern,
-    best: Hypothesis,
-    names: tuple[str, ...],
-    factor: float,
-) -> Hypothesis:
-    for _ in range(3):
-        changes = {name: getattr(best.geometry, name) * factor for name in names}
-        fitted = _fit(plane, pattern, replace(best.geometry, **changes))
-        # An uneven scale is rare: it has to pay for itself.
-        if fitted.score <= best.score + (0.0 if len(names) == 2 else UNEVEN_MARGIN):
-            break
-        best = fitted
-    return best
+def _steps(low: float, high: float, step: float) -> NDArray[np.float64]:
+    count = int(np.ceil(np.log(high / low) / step))
+    return np.asarray(low * np.exp(step * np.arange(count + 1)))
 
 
-def _fit(plane: NDArray[np.float32], pattern: Pattern, geometry: Geometry) -> Hypothesis:
-    sync = synchronise(spectrum(plane, geometry), pattern)
-    placed = replace(geometry, offset_x=sync.offset_x, offset_y=sync.offset_y)
-    return Hypothesis(geometry=placed, score=sync.score)
+def _rotation(angle: float) -> NDArray[np.float64]:
+    return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+
+
+def _poses() -> Iterator[NDArray[np.float64]]:
+    for mirror in (np.diag([1.0, 1.0]), np.diag([-1.0, 1.0])):
+        for quarter in range(4):
+            yield mirror @ np.rint(_rotation(quarter * math.pi / 2))

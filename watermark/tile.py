@@ -21,11 +21,19 @@ from watermark.payload import Payload, to_bits
 SIZE: Final = 128
 K_MIN: Final = 5.0
 K_MAX: Final = 20.0
-PILOTS: Final = 64
+PILOTS: Final = 96
 PILOT_BAND: Final = (6.0, 15.0)
-PILOT_POWER: Final = 0.14
+PILOT_POWER: Final = 0.2
+LUMA_BAND: Final = (10.0, 0.5)
+CHROMA_BAND: Final = (7.2, 0.4)
+"""Peak in cycles per tile, and width on the log axis, of the amplitude spectrum."""
+
 PEAK: Final = 2.5
 """A tile is cut at this many standard deviations, so that no single spot stands out."""
+
+SHIFTS: Final = 4
+PERIOD: Final = 1.0
+"""Seconds for which the tile stays, the distance of the gateway encoder's key frames."""
 
 GRID: Final = int(K_MAX)
 """Spectra are complex[2 * GRID + 1, GRID + 1]: row ky + GRID, column kx."""
@@ -37,7 +45,9 @@ class Pattern:
 
     `pilot_rows/columns`, `data_rows/columns` index a spectrum; `pilots` are unit phasors;
     `signs` is ±1 and `code_bit` the code bit for each real data dimension, all real parts
-    first, then all imaginary parts; the amplitudes follow the spectral profile.
+    first, then all imaginary parts; the amplitudes follow the spectral profile. `shifts`,
+    int[4, 2] (x, y), are where the tile lies in the first second, the second, and so on: what
+    content leaves in a spectrum then differs from second to second, and averages out.
     """
 
     key_id: str
@@ -50,15 +60,24 @@ class Pattern:
     data_amplitude: NDArray[np.float64]
     signs: NDArray[np.float64]
     code_bit: NDArray[np.intp]
+    shifts: NDArray[np.intp]
+
+    @property
+    def pilot_waves(self) -> NDArray[np.float64]:
+        """The pilots' wave vectors (kx, ky) in cycles per tile: float64[96, 2]."""
+        return np.stack([self.pilot_columns, self.pilot_rows - GRID], axis=1).astype(float)
 
 
-def profile(radius: NDArray[np.float64]) -> NDArray[np.float64]:
+def profile(
+    radius: NDArray[np.float64], band: tuple[float, float] = LUMA_BAND
+) -> NDArray[np.float64]:
     """The relative amplitude at a radius in cycles per tile: a bell on a log axis.
 
     Below, moving content drowns the mark and eyes are keenest; above, H.264 at CRF 30 and
-    half size keep nothing. The peak sits at wavelengths of 14 canonical pixels.
+    half size keep nothing. Colour is coded at half the resolution, so its bell sits lower.
     """
-    return np.asarray(np.exp(-0.5 * (np.log(radius / 9.3) / 0.38) ** 2))
+    peak, width = band
+    return np.asarray(np.exp(-0.5 * (np.log(radius / peak) / width) ** 2))
 
 
 def derive_pattern(key: WatermarkKey) -> Pattern:
@@ -87,20 +106,27 @@ def derive_pattern(key: WatermarkKey) -> Pattern:
         data_amplitude=amplitude[data] * data_scale,
         signs=key.signs("data signs", dimensions),
         code_bit=key.order("data order", dimensions) % code.CODE_BITS,
+        shifts=(key.derive("shifts", 2 * SHIFTS) % SIZE).astype(np.intp).reshape(SHIFTS, 2),
     )
 
 
-def synthesise(pattern: Pattern, payload: Payload) -> NDArray[np.float32]:
+def synthesise(
+    pattern: Pattern, payload: Payload, band: tuple[float, float] = LUMA_BAND
+) -> NDArray[np.float32]:
     """Draws the tile of a payload: float32[128, 128], mean 0, standard deviation 1."""
     votes = 1.0 - 2.0 * code.encode(to_bits(payload))[pattern.code_bit]
     symbols = (votes * pattern.signs).reshape(2, -1) / np.sqrt(2.0)
-    spectrum = np.zeros((SIZE, SIZE), dtype=np.complex128)
-    spectrum[pattern.data_rows - GRID, pattern.data_columns] = pattern.data_amplitude * (
+    rows, columns = np.mgrid[-GRID : GRID + 1, 0 : GRID + 1]
+    radius = np.maximum(np.hypot(rows, columns), 1.0)
+    tint = profile(radius, band) / profile(radius, LUMA_BAND)
+    waves = np.zeros((2 * GRID + 1, GRID + 1), dtype=np.complex128)
+    waves[pattern.data_rows, pattern.data_columns] = pattern.data_amplitude * (
         symbols[0] + 1j * symbols[1]
     )
-    spectrum[pattern.pilot_rows - GRID, pattern.pilot_columns] = (
-        pattern.pilot_amplitude * pattern.pilots
-    )
+    waves[pattern.pilot_rows, pattern.pilot_columns] = pattern.pilot_amplitude * pattern.pilots
+    spectrum = np.zeros((SIZE, SIZE), dtype=np.complex128)
+    spectrum[rows, columns] = waves * tint
     tile = np.fft.ifft2(spectrum).real
     tile = np.clip(tile / tile.std(), -PEAK, PEAK)
+    tile -= tile.mean()
     return np.asarray(tile / tile.std(), dtype=np.float32)

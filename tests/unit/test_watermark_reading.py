@@ -12,6 +12,7 @@ from watermark.geometry import Geometry
 from watermark.keys import WatermarkKey
 from watermark.payload import Payload
 from watermark.reading import Reading, nothing
+from watermark.registry import Registry
 from watermark.tile import derive_pattern
 
 PATTERN = derive_pattern(WatermarkKey(id="k", secret=b"0123456789abcdef"))
@@ -53,7 +54,7 @@ def test_random_soft_bits_are_never_recognised() -> None:
     candidates = [Payload(clip_id=int(one)) for one in rng.integers(0, 2**63, 50)]
     for _ in range(40):
         soft = Soft(values=rng.normal(0, 1, PATTERN.signs.size), code_bit=PATTERN.code_bit)
-        found = recognise(soft, candidates)
+        found = recognise(soft, Registry(candidates))
         assert found is not None
         assert found.log10_p > -2
         assert decode(soft) is None
@@ -69,7 +70,7 @@ def test_a_word_too_weak_to_decode_is_recognised_among_candidates() -> None:
     values = word + rng.normal(0, 3.3, word.size)
     soft = Soft(values=values, code_bit=PATTERN.code_bit)
     assert decode(soft) is None
-    found = recognise(soft, candidates)
+    found = recognise(soft, Registry(candidates))
     assert found is not None
     assert found.payload == candidates[17]
     assert found.log10_p < -6
@@ -77,6 +78,6 @@ def test_a_word_too_weak_to_decode_is_recognised_among_candidates() -> None:
 
 def test_soft_bits_of_nothing_at_all_are_not_evidence() -> None:
     soft = Soft(values=np.zeros(PATTERN.signs.size), code_bit=PATTERN.code_bit)
-    assert recognise(soft, [Payload(clip_id=1)]) is None
+    assert recognise(soft, Registry([Payload(clip_id=1)])) is None
     found = decode(soft)
     assert found is None or found.log10_p == 0.0

@@ -94,7 +94,7 @@ _TUNE: Final = (
     _trial(
         "coffee-720",
         "natural",
-        "tune",
+        "report",
         P720,
         4,
         _photo("coffee.png", *P720, shaken(glide(96, across=0.5, zoom=(0.75, 0.7)), 1)),
@@ -102,7 +102,7 @@ _TUNE: Final = (
     _trial(
         "china-480",
         "natural",
-        "tune",
+        "report",
         P480,
         4,
         _photo("china.jpg", *P480, glide(96, across=0.6, down=0.2, zoom=(0.7, 0.62))),
@@ -110,7 +110,7 @@ _TUNE: Final = (
     _trial(
         "grass-480",
         "textured",
-        "tune",
+        "report",
         P480,
         4,
         _photo("grass.png", *P480, shaken(glide(96), 2, 1.5)),
@@ -153,7 +153,7 @@ _TUNE: Final = (
     _trial(
         "chelsea-256",
         "natural",
-        "tune",
+        "report",
         P256,
         4,
         _photo("chelsea.png", *P256, shaken(glide(96, start=(100, 20)), 4)),
@@ -165,7 +165,7 @@ _REPORT: Final = (
     _trial(
         "bunny-720",
         "natural",
-        "report",
+        "tune",
         P720,
         5.28,
         lambda: film.recorded("bigbuckbunny", *P720),
@@ -182,7 +182,7 @@ _REPORT: Final = (
     _trial(
         "flower-480",
         "natural",
-        "report",
+        "tune",
         P480,
         5,
         _photo("flower.jpg", *P480, glide(120, zoom=(0.7, 0.6), turn=4.0, start=(20, 60))),
@@ -248,7 +248,7 @@ _REPORT: Final = (
     _trial(
         "carphone-256",
         "natural",
-        "report",
+        "tune",
         P256,
         4,
         lambda: film.recorded("carphone_pristine", *P256),

@@ -20,7 +20,7 @@ MOTION_GAIN: Final = 0.3
 MOTION_FULL: Final = 12.0
 """Change between frames, in grey levels, at which motion hides all that it can."""
 
-CHROMA_RMS: Final = 1.0
+CHROMA_RMS: Final = 0.9
 _CHROMA_COST: Final = 1.086
 _CROSS_COST: Final = -0.952
 """Mean squared change of R, G and B: y² + 1.086 c² - 0.952 y c for y in luma, -c in Cb."""
@@ -61,7 +61,7 @@ def flat_rms_for(short_side: int, reference: float) -> float:
 
     A small frame gives a reader fewer pixels and an encoder fewer bits, so it gets more.
     """
-    return float(reference * np.clip((REFERENCE_SHORT / short_side) ** 0.5, 0.95, 1.45))
+    return float(reference * np.clip((REFERENCE_SHORT / short_side) ** 0.6, 0.9, 1.55))
 
 
 def _lowered(wanted: NDArray[np.float32], target_psnr_db: float) -> np.float32:

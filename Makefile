@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve work test lint fix bench-watermark bench-prompts bench-frames bench-generator bench-audit train-embedded train-prompts clean
+.PHONY: help setup demo serve work test lint fix bench-watermark bench-fingerprint bench-prompts bench-frames bench-generator bench-audit train-embedded train-prompts clean
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -43,8 +43,13 @@ fix: $(READY) ## Format and apply safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench-watermark: $(READY) ## Watermark against attacks → docs/benchmarks/watermark.json
-	$(BIN)/python -m tests.bench.watermark
+bench-watermark: $(READY) ## Watermark against attacks and peers, hours; resumes where it stopped
+	$(BIN)/pip install --quiet --no-deps -r tests/bench/requirements.txt
+	$(BIN)/python -m tests.bench.watermark --looks --peers --write
+
+bench-fingerprint: $(READY) ## Fingerprint: recall, false matches, search among a million clips
+	$(BIN)/pip install --quiet --no-deps -r tests/bench/requirements.txt
+	$(BIN)/python -m tests.bench.fingerprint
 
 bench-prompts: $(READY) ## Prompt gate; needs PROMPTS=<folder of the moderation data>
 	$(BIN)/python -m tests.bench.prompts --data $(PROMPTS)

@@ -9,9 +9,12 @@ import sqlalchemy as sa
 from gateway.db import Database
 from gateway.tables import Video
 from gateway.witnesses import RELEASED_STATES, RegisteredClip
+from watermark.payload import Payload
+from watermark.registry import Registry
 
-# Each candidate costs the reader chance: the bound on a false match grows with their number.
-MAX_CANDIDATES = 20_000
+# What was measured: half a second for each attempt at reading. The bound on a false match
+# grows with the number, and is part of what a reading says.
+MAX_CANDIDATES = 1_000_000
 
 
 class SqlRegistry:
@@ -38,7 +41,7 @@ class SqlRegistry:
             audit_index=row.audit_index,
         )
 
-    def candidates(self) -> Collection[str]:
+    def candidates(self) -> Collection[Payload]:
         """The numbers of the clips that were released, the newest first, up to a bound."""
         statement = (
             sa.select(Video.clip_id)
@@ -47,4 +50,4 @@ class SqlRegistry:
             .limit(MAX_CANDIDATES)
         )
         with self._database.read() as session:
-            return tuple(session.scalars(statement))
+            return Registry.of_hex(session.scalars(statement))

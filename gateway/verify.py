@@ -37,7 +37,6 @@ from gateway.witnesses import (
     PublicLog,
     RegisteredClip,
 )
-from watermark.payload import Payload
 from watermark.reading import Reading
 
 __all__ = ["Finding", "Report", "Verifier"]
@@ -183,9 +182,8 @@ class Verifier:
         try:
             with self._decode(path) as video:
                 container = video.info.container
-                candidates = [Payload.from_hex(text) for text in self._registry.candidates()]
                 reading = self._watermark.extract(
-                    video.chunks, fps=video.info.fps, candidates=candidates
+                    video.chunks, fps=video.info.fps, candidates=self._registry.candidates()
                 )
                 # A reader may stop early; only a clip that was read to its end was looked at.
                 looked_at = video.looked_at

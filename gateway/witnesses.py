@@ -92,8 +92,8 @@ class ClipRegistry(Protocol):
     def find(self, clip_id: str) -> RegisteredClip | None:
         """The clip of this number (16 hex digits), whatever its state."""
 
-    def candidates(self) -> Collection[str]:
-        """Numbers worth trying on a mark too weak to be read by itself."""
+    def candidates(self) -> Collection[Payload]:
+        """Payloads to compare with a mark too weak to be read by itself."""
 
 
 class PublicLog(Protocol):

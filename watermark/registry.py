@@ -42,6 +42,11 @@ class Registry(Collection[Payload]):
         return registry
 
     @classmethod
+    def of_hex(cls, texts: Iterable[str]) -> Registry:
+        """Takes clip ids as databases hold them; raises `ValueError` for other text."""
+        return cls.of_ids(np.fromiter((int(text, 16) for text in texts), dtype=np.uint64))
+
+    @classmethod
     def of(cls, payloads: Collection[Payload]) -> Registry:
         """The collection itself when it is a registry already."""
         return payloads if isinstance(payloads, Registry) else cls(payloads)

@@ -94,8 +94,8 @@ class Stand:
     def find(self, clip_id: str) -> RegisteredClip | None:
         return _or_raise(self.registry).get(clip_id)
 
-    def candidates(self) -> Collection[str]:
-        return tuple(_or_raise(self.registry))
+    def candidates(self) -> Collection[Payload]:
+        return [Payload.from_hex(text) for text in _or_raise(self.registry)]
 
     @contextmanager
     def decode(self, _path: Path) -> Iterator[Any]:

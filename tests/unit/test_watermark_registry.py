@@ -68,6 +68,11 @@ def test_ties_go_to_the_smaller_id() -> None:
     assert held.best(np.zeros(code.CODE_BITS)) == (Payload(clip_id=4), 0.0)
 
 
+def test_ties_between_blocks_go_to_the_smaller_id() -> None:
+    held = Registry.of_ids(np.arange(3, 70_000, dtype=np.uint64))
+    assert held.best(np.zeros(code.CODE_BITS)) == (Payload(clip_id=3), 0.0)
+
+
 def test_an_empty_registry_has_no_best_payload() -> None:
     with pytest.raises(ValueError, match="empty"):
         Registry().best(np.zeros(code.CODE_BITS))

@@ -124,7 +124,11 @@ def test_several_frames_find_what_one_alone_does_not() -> None:
 def test_the_sheet_that_is_named_has_the_offset_that_is_told() -> None:
     rng, matrix = np.random.default_rng(9), np.diag([0.8, 0.8])
     places = [(10.0, 20.0), (90.0, 40.0), (60.0, 110.0)]
-    planes = [FAINT * drawn(matrix, place) + noise(rng) for place in places]
+    shares = (0.6, 0.8, 1.0)
+    planes = [
+        share * FAINT * drawn(matrix, place) + noise(rng)
+        for share, place in zip(shares, places, strict=True)
+    ]
     for found in scan([sheet(plane) for plane in planes], PATTERN, search.upright()):
         if found.score > CLEAR:
             told = (found.geometry.offset_x, found.geometry.offset_y)

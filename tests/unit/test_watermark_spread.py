@@ -101,7 +101,7 @@ def test_black_and_white_frames_stay_within_range() -> None:
 
 
 def test_the_wrong_key_reads_nothing() -> None:
-    read = marker(OLD).extract([marked(clip(3, 180, 320), Payload(clip_id=5))], fps=24)
+    read = marker(OLD).extract([marked(clip(3, 180, 320, 5), Payload(clip_id=5))], fps=24)
     assert read.payload is None
     assert not read.certain
     assert read.log10_p == 0.0

@@ -20,7 +20,7 @@ ROUNDS: Final = (14, 9, 5)
 """How far from where it should be the mark is looked for, in pixels, round by round."""
 
 WINDOWS: Final = (4, 3)
-MIN_SCORE: Final = 2.7
+MIN_SCORE: Final = 3.2
 MIN_WINDOWS: Final = 6
 TOLERANCE: Final = 2.5
 _STRETCH: Final = 0.25

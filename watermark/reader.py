@@ -23,8 +23,9 @@ from watermark.tile import Pattern
 ALONE: Final = 8
 SCANNED: Final = 5
 TRIED: Final = 12
-TRIED_TOGETHER: Final = 6
-BENT: Final = 6
+TRIED_TOGETHER: Final = 4
+TOGETHER: Final = 12
+BENT: Final = 4
 SEEN_IN_MIDDLE: Final = 4.2
 FOLLOWED: Final = 12
 CLEAR: Final = 7.0
@@ -172,6 +173,19 @@ class Reader:
         """What a search finds; the clear cases at once, the others best first."""
         for matrices in (search.upright(), search.turned()):
             yield from self._searched(self._parts(), matrices)
+            if matrices is search.upright():
+                yield from self._energetic()
+
+    def _energetic(self) -> Iterator[_Trial]:
+        """Geometries that the energy on the lattice points to; the pilots only pose them."""
+        parts = [part for part in self._parts() if not part.several]
+        sheets = [part.sheet for part in parts]
+        for group in search.energetic(sheets) if sheets else ():
+            for pattern in self.patterns:
+                found = search.posed(sheets, pattern, group)
+                self.best_score = max(self.best_score, found.score)
+                yield self._trial(parts[found.sheet], pattern, found)
+                yield from self._several(pattern, found)
 
     def _bent(self) -> Iterator[_Trial]:
         """Perspective: the middle of the frame is searched, then the rest is fitted to it."""
@@ -250,8 +264,9 @@ class Reader:
         )
 
     def _several(self, pattern: Pattern, found: search.Hypothesis) -> Iterator[_Trial]:
-        if len(self.looks.items) > 1:
-            yield from self._trials(self.looks.items, pattern, found.geometry)
+        some = self.looks.spread()[:TOGETHER]
+        if len(some) > 1:
+            yield from self._trials(some, pattern, found.geometry)
 
     def _trials(
         self, looks: Sequence[Look], pattern: Pattern, geometry: Geometry

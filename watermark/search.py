@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from watermark.geometry import Geometry
 from watermark.lattice import Sheet
 from watermark.sync import FINE, best_scores, synchronise
-from watermark.tile import SIZE, Pattern
+from watermark.tile import GRID, K_MIN, SIZE, Pattern, profile
 
 Matrices = NDArray[np.float64]
 """float64[n, 2, 2]."""
@@ -31,12 +31,25 @@ STEP: Final = 0.005
 TURNED_STEP: Final = 0.008
 FINALISTS: Final = 5
 FINALIST_SCORE: Final = 5.0
-JOINT_FINALISTS: Final = 8
+JOINT_FINALISTS: Final = 6
+ENERGETIC: Final = 5
+ENERGY_LIMIT: Final = 4.0
+ENERGY_RADIUS: Final = 16.0
 CHANCE: Final = 4.1
 """The score that chance alone reaches in one sheet, over all offsets."""
 
+SAME: Final = 0.003
 TILTS: Final = (0.05, 0.05, 0.05, 0.05)
 TILT_STEPS: Final = 3
+CLIMB: Final = ((0.004, 1.0), (0.002, 1.0), (0.002, 4.0), (0.001, 4.0), (0.0005, 4.0))
+"""Steps of the climb, and how many deviations a pilot may count for in each."""
+
+_BETWEEN: Final = (
+    ((0.0, 0.0), 1.0),
+    ((0.5, 0.5), -1 / 3),
+    ((0.5, 0.0), -1 / 3),
+    ((0.0, 0.5), -1 / 3),
+)
 _GENERATORS: Final = (
     np.array([[1.0, 0.0], [0.0, 1.0]]),
     np.array([[0.0, -1.0], [1.0, 0.0]]),
@@ -52,12 +65,15 @@ class Hypothesis:
     geometry: Geometry
     score: float
     sheet: int = 0
-    joint: bool = False
+
+    @property
+    def linear(self) -> NDArray[np.float64]:
+        """The linear part of the geometry, float64[2, 2]."""
+        return self.geometry.matrix[:2, :2]
 
 
 @cache
-def upright() -> Matrices:
-    """Every scale, and either axis scaled alone, in all eight ways to turn and mirror."""
+def _upright_base() -> Matrices:
     even = [np.diag([s, s]) for s in _steps(*SCALES, STEP)]
     uneven = [
         matrix
@@ -65,8 +81,13 @@ def upright() -> Matrices:
         for matrix in (np.diag([s, 1.0]), np.diag([1.0, s]))
         if abs(s - 1) > 0.02
     ]
-    base = np.stack(even + uneven)
-    return np.concatenate([base @ pose for pose in _poses()])
+    return np.stack(even + uneven)
+
+
+@cache
+def upright() -> Matrices:
+    """Every scale, and either axis scaled alone, in all eight ways to turn and mirror."""
+    return np.concatenate([_upright_base() @ pose for pose in _poses()])
 
 
 @cache
@@ -105,7 +126,55 @@ def scan(sheets: Sequence[Sheet], pattern: Pattern, matrices: Matrices) -> Itera
     if len(sheets) > 1:
         for start in _peaks(scores.sum(axis=0), matrices, JOINT_FINALISTS, 0.0):
             found.append(refine(sheets, pattern, start))
-    yield from sorted(found, key=lambda one: -one.score)
+    kept: list[Hypothesis] = []
+    for one in sorted(found, key=lambda one: -one.score):
+        near = (
+            np.abs(one.linear - other.linear).max()
+            for other in kept
+            if other.sheet == one.sheet
+        )
+        if all(distance > SAME for distance in near):
+            kept.append(one)
+    yield from kept
+
+
+def energetic(sheets: Sequence[Sheet]) -> list[Matrices]:
+    """The upright maps under which most energy lies on the lattice, each in its eight poses.
+
+    Needs no key: a mark lifts every wave of the tile above the waves half-way between them,
+    wherever the tile lies and whatever it says. Data and pilots speak together here, so this
+    sees marks whose pilots alone are lost.
+    """
+    base = _upright_base()
+    energy = np.sum([_energy(sheet, base) for sheet in sheets], axis=0)
+    poses = np.stack(list(_poses()))
+    return [matrix @ poses for matrix in _peaks(energy, base, ENERGETIC, -math.inf)]
+
+
+def _energy(sheet: Sheet, matrices: Matrices) -> NDArray[np.float32]:
+    """Energy on the lattice less that between, weighted like the mark's power: float32[n]."""
+    waves, weight = _lattice()
+    total = np.zeros(len(matrices), dtype=np.float32)
+    for between, share in _BETWEEN:
+        seen = np.abs(sheet.at((waves + np.array(between)) @ matrices / SIZE)) ** 2
+        total += np.float32(share) * (np.minimum(seen, ENERGY_LIMIT) @ weight)
+    return total
+
+
+@cache
+def _lattice() -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    rows, columns = np.mgrid[-GRID : GRID + 1, 0 : GRID + 1]
+    radius = np.hypot(rows, columns)
+    used = ((columns > 0) | (rows > 0)) & (radius >= K_MIN) & (radius <= ENERGY_RADIUS)
+    waves = np.stack([columns[used], rows[used]], axis=1).astype(np.float64)
+    return waves, (profile(radius[used]) ** 2).astype(np.float32)
+
+
+def posed(sheets: Sequence[Sheet], pattern: Pattern, group: Matrices) -> Hypothesis:
+    """The best of several linear maps for all sheets together, refined."""
+    places = _frequencies(group, pattern)
+    scores = np.sum([best_scores(sheet.at(places), pattern) for sheet in sheets], axis=0)
+    return refine(sheets, pattern, group[int(scores.argmax())])
 
 
 def _peaks(
@@ -129,8 +198,8 @@ def refine(
     The score is the pilots' mean over the sheets, raised so that it can be compared with
     the score of one: chance rarely suits several. The offset is that of the best sheet.
     """
-    matrix, best = start, -math.inf
-    for step in (0.004, 0.002, 0.001, 0.0005):
+    matrix = start
+    for step, limit in CLIMB:
         for _ in range(4):
             trials = np.stack(
                 [matrix]
@@ -141,23 +210,20 @@ def refine(
                 ]
             )
             places = _frequencies(trials, pattern)
-            scores = sum(best_scores(sheet.at(places), pattern) for sheet in sheets)
+            scores = sum(best_scores(sheet.at(places), pattern, limit) for sheet in sheets)
             index = int(np.argmax(scores))
-            matrix, best = trials[index], float(np.asarray(scores)[index])
+            matrix = trials[index]
             if index == 0:
                 break
     place = _frequencies(matrix[None], pattern)
     syncs = [synchronise(sheet.at(place), pattern, grid=FINE)[0] for sheet in sheets]
     at = int(np.argmax([sync.score for sync in syncs]))
-    score = syncs[0].score
-    if len(sheets) > 1:
-        excess = best / len(sheets) - CHANCE
-        score = CHANCE + excess * math.sqrt(len(sheets))
+    mean = sum(sync.score for sync in syncs) / len(syncs)
+    score = CHANCE + (mean - CHANCE) * math.sqrt(len(syncs))
     return Hypothesis(
         geometry=Geometry.affine(matrix, syncs[at].offset_x, syncs[at].offset_y),
         score=score,
         sheet=first + at,
-        joint=len(sheets) > 1,
     )
 
 

@@ -57,10 +57,16 @@ def synchronise(seen: Seen, pattern: Pattern, *, grid: int = FINE) -> list[Sync]
     return found
 
 
-def best_scores(seen: Seen, pattern: Pattern) -> NDArray[np.float32]:
-    """The best score of each of n geometries over a coarse grid of offsets: float32[n]."""
+def best_scores(
+    seen: Seen, pattern: Pattern, limit: float = WEIGHT_LIMIT
+) -> NDArray[np.float32]:
+    """The best score of each of n geometries over a coarse grid of offsets: float32[n].
+
+    No wave counts for more than `limit` deviations. A high limit tells good geometries from
+    still better ones when a mark is strong.
+    """
     parts = [
-        _surfaces(seen[first : first + _BATCH], pattern, COARSE).max(axis=(1, 2))
+        _surfaces(seen[first : first + _BATCH], pattern, COARSE, limit).max(axis=(1, 2))
         for first in range(0, len(seen), _BATCH)
     ]
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
@@ -97,18 +103,25 @@ def noticed(raw: Spectrum, pattern: Pattern) -> Sync:
     return synchronise(pilots_of(whitened(raw), pattern), pattern)[0]
 
 
-def _terms(seen: Seen, pattern: Pattern) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
+def _terms(
+    seen: Seen, pattern: Pattern, limit: float = WEIGHT_LIMIT
+) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
     size = np.abs(seen)
-    weight = np.minimum(size, WEIGHT_LIMIT) * pattern.pilot_amplitude.astype(np.float32)
+    weight = np.minimum(size, limit) * pattern.pilot_amplitude.astype(np.float32)
     norm = np.sqrt(np.sum(weight * weight, axis=1)) + np.float32(1e-12)
+    if limit > WEIGHT_LIMIT:
+        # The whole length counts, not only the direction.
+        norm = np.full_like(norm, np.linalg.norm(pattern.pilot_amplitude))
     unit = seen / np.maximum(size, np.float32(1e-12))
     terms = weight * unit * np.conj(pattern.pilots)
     return terms.astype(np.complex64), norm.astype(np.float32)
 
 
-def _surfaces(seen: Seen, pattern: Pattern, grid: int) -> NDArray[np.float32]:
+def _surfaces(
+    seen: Seen, pattern: Pattern, grid: int, limit: float = WEIGHT_LIMIT
+) -> NDArray[np.float32]:
     """The pilots' score at every offset of a grid: float32[n, grid, grid]."""
-    terms, norm = _terms(seen, pattern)
+    terms, norm = _terms(seen, pattern, limit)
     plane = np.zeros((len(seen), grid, grid // 2 + 1), dtype=np.complex64)
     # An inverse real transform of the conjugate adds each term and its mirror image. Columns
     # with kx = 0 have no mirror image of their own, so theirs is written down.

@@ -22,10 +22,10 @@ from watermark.tile import Pattern
 
 ALONE: Final = 8
 SCANNED: Final = 5
-TRIED: Final = 12
+TRIED: Final = 9
 TRIED_TOGETHER: Final = 4
 TOGETHER: Final = 12
-BENT: Final = 4
+BENT: Final = 3
 SEEN_IN_MIDDLE: Final = 4.2
 FOLLOWED: Final = 12
 CLEAR: Final = 7.0

@@ -60,6 +60,11 @@ class Soft:
         np.add.at(total, self.code_bit, self.values)
         return total
 
+    @property
+    def sound(self) -> bool:
+        """True for finite values of which some are not 0; anything else is no evidence."""
+        return 0 < self.norm() < math.inf
+
     def norm(self) -> float:
         """The deviation of a correlation with a fixed word under random signs."""
         return float(np.sqrt(np.sum(self.values**2)))
@@ -90,7 +95,9 @@ def soften(raw: Spectrum, pattern: Pattern, channel: Channel) -> Soft:
 
 
 def decode(soft: Soft) -> Decoded | None:
-    """Decodes without help; None when no checksum holds."""
+    """Decodes without help; None when no checksum holds, or for what is no number."""
+    if not soft.sound:
+        return None
     for bits in code.ranked(soft.bits()):
         payload = from_bits(bits)
         if payload is not None:
@@ -101,9 +108,9 @@ def decode(soft: Soft) -> Decoded | None:
 
 def recognise(soft: Soft, registry: Registry) -> Decoded | None:
     """Finds the registered payload that correlates best; None without any."""
-    norm = soft.norm()
-    if norm <= 0 or not len(registry):
+    if not soft.sound or not len(registry):
         return None
+    norm = soft.norm()
     payload, score = registry.best(soft.bits())
     return Decoded(payload=payload, log10_p=_bound(score / norm, math.log2(len(registry))))
 

@@ -15,10 +15,12 @@ from watermark.payload import (
     PAYLOAD_BITS,
     VERSION,
     Payload,
+    PayloadError,
     crc24,
     to_bits,
 )
 
+ID_BYTES: Final = ID_BITS // 8
 _BLOCK: Final = 1 << 16
 
 
@@ -43,8 +45,17 @@ class Registry(Collection[Payload]):
 
     @classmethod
     def of_hex(cls, texts: Iterable[str]) -> Registry:
-        """Takes clip ids as databases hold them; raises `ValueError` for other text."""
-        return cls.of_ids(np.fromiter((int(text, 16) for text in texts), dtype=np.uint64))
+        """Takes clip ids as databases hold them; raises `PayloadError` for other text."""
+        words = list(texts)
+        if any(len(word) != 2 * ID_BYTES for word in words):
+            raise PayloadError("A clip id is written as 16 hexadecimal digits.")
+        try:
+            raw = bytes.fromhex("".join(words))
+        except ValueError as fault:
+            raise PayloadError("A clip id is written as 16 hexadecimal digits.") from fault
+        if len(raw) != ID_BYTES * len(words):
+            raise PayloadError("A clip id is written as 16 hexadecimal digits.")
+        return cls.of_ids(np.frombuffer(raw, dtype=">u8"))
 
     @classmethod
     def of(cls, payloads: Collection[Payload]) -> Registry:

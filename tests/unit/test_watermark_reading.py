@@ -81,3 +81,12 @@ def test_soft_bits_of_nothing_at_all_are_not_evidence() -> None:
     assert recognise(soft, Registry([Payload(clip_id=1)])) is None
     found = decode(soft)
     assert found is None or found.log10_p == 0.0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_soft_bits_that_are_no_numbers_are_not_evidence(value: float) -> None:
+    soft = Soft(values=np.full(PATTERN.signs.size, value), code_bit=PATTERN.code_bit)
+    found = recognise(soft, Registry([Payload(clip_id=1)]))
+    assert found is None or found.log10_p == 0.0
+    found = decode(soft)
+    assert found is None or found.log10_p == 0.0

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watermark import code, registry
-from watermark.payload import VERSION, Payload, crc24, to_bits
+from watermark.payload import VERSION, Payload, PayloadError, crc24, to_bits
 from watermark.registry import Registry
 
 EDGES = (0, 1, 2**63, 2**64 - 1)
@@ -95,3 +95,16 @@ def test_a_planted_id_is_found_among_two_hundred_thousand() -> None:
         # 13 standard deviations: below what can be decoded, above what chance gives.
         soft = words([planted])[0] + rng.normal(0, 25.7 / 13, code.CODE_BITS)
         assert held.best(soft)[0].clip_id == planted
+
+
+def test_ids_are_taken_as_a_database_holds_them() -> None:
+    ids = [0, 1, 2**63 + 5, 2**64 - 1]
+    texts = [Payload(clip_id=one).hex for one in ids]
+    assert list(Registry.of_hex(texts)) == list(Registry(Payload(clip_id=one) for one in ids))
+    assert len(Registry.of_hex([])) == 0
+
+
+@pytest.mark.parametrize("text", ["", "1", "z" * 16, "-" + "1" * 15, "1" * 17, " " * 16])
+def test_text_that_is_no_id_is_refused(text: str) -> None:
+    with pytest.raises(PayloadError):
+        Registry.of_hex(["0" * 16, text])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.watermark_clips import smooth
 from watermark.geometry import Geometry
 from watermark.keys import WatermarkKey
 from watermark.lattice import spectrum
@@ -29,17 +29,7 @@ def marker(*keys: WatermarkKey) -> SpreadWatermarker:
 
 
 def clip(seed: int, height: int, width: int, frames: int = 10) -> Frames:
-    """A smooth picture with a moving spot and a little flicker."""
-    rng = np.random.default_rng(seed)
-    small = rng.uniform(30, 220, (4, 6, 3)).astype(np.float32)
-    ground = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
-    out = np.empty((frames, height, width, 3), dtype=np.uint8)
-    for index in range(frames):
-        noise = cv2.resize(rng.normal(0, 2, (20, 36, 3)).astype(np.float32), (width, height))
-        frame = np.clip(ground + noise, 0, 255).astype(np.uint8)
-        centre = (width // 4 + index * width // 60, height // 2)
-        out[index] = cv2.circle(frame, centre, height // 6, (200, 60, 40), -1, cv2.LINE_AA)
-    return out
+    return smooth(height, width, frames, seed)
 
 
 def marked(frames: Frames, payload: Payload, size: int = 16) -> Frames:

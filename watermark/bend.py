@@ -29,11 +29,12 @@ _STRETCH: Final = 0.25
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Anchored:
-    """A residual plane, and where its middle lies in a tile."""
+    """A residual plane, and where its middle lies in a tile, which way up."""
 
     plane: Plane
     offset_x: float
     offset_y: float
+    sign: int = 1
 
 
 def middle_of(plane: Plane) -> Plane:
@@ -68,7 +69,8 @@ def unbent(
 
 def _score(planes: Sequence[Anchored], pattern: Pattern, geometry: Geometry) -> float:
     return max(
-        score_at(whitened(spectrum(one.plane, geometry)), pattern, one.offset_x, one.offset_y)
+        one.sign
+        * score_at(whitened(spectrum(one.plane, geometry)), pattern, one.offset_x, one.offset_y)
         for one in planes
     )
 
@@ -86,7 +88,8 @@ def _round(
         scores = np.zeros(len(moves))
         for one, plane in zip(planes, upright, strict=True):
             white = whitened(spectrum(plane * window, Geometry()))
-            scores += scores_at(at_offset(white, one.offset_x, one.offset_y), pattern, moves)
+            there = at_offset(white, one.offset_x, one.offset_y)
+            scores += one.sign * scores_at(there, pattern, moves)
         index = int(scores.argmax())
         if scores[index] >= least:
             middle = np.array([left - (width - 1) / 2, top - (height - 1) / 2])

@@ -47,8 +47,7 @@ class Embedder:
         tile = np.dstack(
             [synthesise(pattern, payload, band) for band in (LUMA_BAND, CHROMA_BAND)]
         )
-        shifts = pattern.shifts.tolist()
-        self._tiles = [np.roll(tile, (y, x), axis=(0, 1)) for x, y in shifts]
+        self._tiles = [tile, -tile]
         self._period = period
         self._height, self._width = size
         self._rows, self._columns = canonical.size_of(*size)

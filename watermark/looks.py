@@ -2,50 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from watermark import canonical
+from watermark.align import Plane, motion, moved, places
+from watermark.geometry import Matrix
 from watermark.residual import chroma_residual, luma_residual
+from watermark.tile import PERIOD
 from watermark.watermarker import Frames
 
-MAX_LOOKS: Final = 32
-FIRST_STEP: Final = 4
+PER_SECOND: Final = 6
+BURST: Final = 12
+"""Looks that follow each other closely: two seconds, so that the mark turns over in each."""
+
+BURSTS: Final = 4
+GAP: Final = round(PERIOD * PER_SECOND)
+"""Looks between the two of a change: one turn of the mark lies between them."""
+
+USUAL_FPS: Final = 24.0
 MIN_SIDE: Final = 16
 HALF: Final = canonical.SHORT // 2
 
-Plane = NDArray[np.float32]
+Planes = tuple[Plane, Plane, Plane]
+_Item = TypeVar("_Item")
 
 
 @dataclass(kw_only=True, eq=False)
-class Look:
-    """One frame on the canonical grid; residuals are made when they are first asked for.
-
-    `luma` is float16[H, W], `chroma` float16[2, H / 2, W / 2] (Cb, Cr), both 0..255.
-    """
+class Evidence:
+    """Residuals of luma, Cb and Cr, each float32[H, W], made when they are first asked for."""
 
     frame: int
-    luma: NDArray[np.float16]
-    chroma: NDArray[np.float16]
 
     @cached_property
-    def planes(self) -> tuple[Plane, Plane, Plane]:
-        """The residuals of luma, Cb and Cr, each float32[H, W]."""
-        height, width = self.luma.shape
-        blue, red = (
-            np.asarray(
-                cv2.resize(chroma_residual(plane.astype(np.float32)), (width, height)),
-                dtype=np.float32,
-            )
-            for plane in self.chroma
-        )
-        return luma_residual(self.luma.astype(np.float32)), blue, red
+    def planes(self) -> Planes:
+        """The residuals, on the canonical grid."""
+        raise NotImplementedError
+
+    def sign(self, phase: int) -> int:
+        """Which way up the mark is here if it turned over `phase` frames before the first."""
+        raise NotImplementedError
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """The frames that it was made of."""
+        return (self.frame,)
 
     @cached_property
     def both(self) -> Plane:
@@ -54,34 +62,126 @@ class Look:
         return bright - blue
 
 
+@dataclass(kw_only=True, eq=False)
+class Look(Evidence):
+    """One frame: `luma` float16[H, W], `chroma` float16[2, H / 2, W / 2] (Cb, Cr), 0..255."""
+
+    luma: NDArray[np.float16]
+    chroma: NDArray[np.float16]
+    period: int = 24
+
+    @cached_property
+    def planes(self) -> Planes:
+        """The residuals of the frame itself: all its content in the mark's band disturbs."""
+        return _residuals(*self.levels())
+
+    def sign(self, phase: int) -> int:
+        """Which way up the mark is here if it turned over `phase` frames before the first."""
+        return -1 if (self.frame + phase) // self.period % 2 else 1
+
+    def levels(self) -> Planes:
+        """Luma, Cb and Cr as float32, chroma at half the size."""
+        blue, red = self.chroma.astype(np.float32)
+        return self.luma.astype(np.float32), blue, red
+
+
+@dataclass(kw_only=True, eq=False)
+class Change(Evidence):
+    """What is new in a frame since an earlier one, their content laid over each other.
+
+    Content that stays, or moves as a whole, is gone; a mark that turned over in between is
+    there twice.
+    """
+
+    earlier: Look
+    later: Look
+
+    @cached_property
+    def planes(self) -> Planes:
+        """The residuals of the difference."""
+        before, after = self.earlier.levels(), self.later.levels()
+        where = places(before[0], after[0])
+        height, width = after[1].shape
+        half = cv2.resize(where, (width, height), interpolation=cv2.INTER_AREA) / 2 - 0.25
+        luma, blue, red = (
+            new - moved(old, np.asarray(there, dtype=np.float32))
+            for old, new, there in zip(before, after, (where, half, half), strict=True)
+        )
+        return _residuals(luma, blue, red)
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """The two frames."""
+        return (self.earlier.frame, self.later.frame)
+
+    def sign(self, phase: int) -> int:
+        """The later frame's way up, or 0 if the mark did not turn over in between."""
+        return (self.later.sign(phase) - self.earlier.sign(phase)) // 2
+
+
 @dataclass(kw_only=True)
 class Looks:
-    """Looks at every `step`-th frame of a clip, of which `frames` were sound."""
+    """Looks at every `step`-th frame of bursts in a clip of which `frames` were sound."""
 
     items: list[Look] = field(default_factory=list)
-    step: int = FIRST_STEP
+    step: int = 4
+    period: int = 24
     frames: int = 0
 
-    def spread(self) -> list[Look]:
-        """All looks: the first one first, then ever finer steps between."""
-        order: dict[int, None] = {}
-        count, parts = len(self.items), 1
-        while len(order) < count:
-            order.update(dict.fromkeys(part * count // parts for part in range(parts)))
-            parts *= 2
-        return [self.items[index] for index in order]
+    @cached_property
+    def changes(self) -> list[Change]:
+        """From each look to the one a second later, or half as long in very short clips."""
+        at = {look.frame: look for look in self.items}
+        gap = self.step * (GAP if len(self.items) > GAP + 1 else GAP // 2)
+        return [
+            Change(frame=look.frame + gap, earlier=look, later=at[look.frame + gap])
+            for look in self.items
+            if look.frame + gap in at
+        ]
+
+    @property
+    def turns(self) -> range:
+        """The phases of turning over that are worth telling apart."""
+        return range(0, self.period, self.step)
+
+    @cached_property
+    def moved(self) -> dict[int, Matrix]:
+        """For each look's frame: from its places to where their content was in the first.
+
+        Counted from the middle; as far as it can be told, else as if nothing moved.
+        """
+        found: dict[int, Matrix] = {}
+        for index, look in enumerate(self.items):
+            before = self.items[max(0, index - 1)]
+            so_far = found.get(before.frame, np.eye(3))
+            if look.frame - before.frame == self.step:
+                so_far = so_far @ motion(before.levels()[0], look.levels()[0])
+            found[look.frame] = so_far
+        return found
 
 
-def gather(chunks: Iterable[Frames]) -> Looks:
-    """Reads a clip to its end and keeps at most 32 of its frames.
+def spread(items: Sequence[_Item]) -> list[_Item]:
+    """The same items: the first one first, then ever finer steps between."""
+    order: dict[int, None] = {}
+    count, parts = len(items), 1
+    while len(order) < count:
+        order.update(dict.fromkeys(part * count // parts for part in range(parts)))
+        parts *= 2
+    return [items[index] for index in order]
 
-    Neighbouring frames tell a reader next to nothing new: an encoder carries mark and
-    content along together. So every fourth frame of a short clip is kept, of a longer one
-    every eighth, and so on. Frames that are no frames, or of another size than the first,
-    are passed over.
+
+def gather(chunks: Iterable[Frames], fps: float = USUAL_FPS) -> Looks:
+    """Reads a clip to its end and keeps at most 48 of its frames.
+
+    Six looks a second: frames nearer to each other tell a reader nothing new, since an
+    encoder carries mark and content along together. A clip of up to eight seconds is seen
+    whole; of a longer one every second burst of two seconds is kept, or every fourth, and so
+    on. Frames that are no frames, or of another size than the first, are passed over.
     """
-    looks = Looks()
+    fps = sound_rate(fps)
+    looks = Looks(step=max(1, round(fps / PER_SECOND)), period=period(fps))
     shape: tuple[int, ...] | None = None
+    stride = 1
     for chunk in chunks:
         for frame in _sound(chunk):
             if shape is None:
@@ -90,18 +190,41 @@ def gather(chunks: Iterable[Frames]) -> Looks:
                 continue
             index = looks.frames
             looks.frames += 1
-            if index % looks.step:
+            burst = index // (looks.step * BURST)
+            if index % looks.step or burst % stride:
                 continue
-            if len(looks.items) == MAX_LOOKS:
-                del looks.items[1::2]
-                looks.step *= 2
-                if index % looks.step:
+            if len(looks.items) == BURSTS * BURST:
+                stride *= 2
+                length = stride * looks.step * BURST
+                looks.items = [
+                    look for look in looks.items if look.frame % length < looks.step * BURST
+                ]
+                if burst % stride:
                     continue
-            looks.items.append(_look(index, canonical.middle(frame)))
+            looks.items.append(_look(index, canonical.middle(frame), looks.period))
     return looks
 
 
-def _look(index: int, frame: Frames) -> Look:
+def period(fps: float) -> int:
+    """Frames after which the mark turns over; of an impossible rate, those of a usual one."""
+    return max(1, round(sound_rate(fps) * PERIOD))
+
+
+def sound_rate(fps: float) -> float:
+    """A frame rate that can be reckoned with."""
+    return fps if math.isfinite(fps) and 0 < fps < 1e4 else USUAL_FPS
+
+
+def _residuals(luma: Plane, blue: Plane, red: Plane) -> Planes:
+    height, width = luma.shape
+    first, second = (
+        np.asarray(cv2.resize(chroma_residual(plane), (width, height)), dtype=np.float32)
+        for plane in (blue, red)
+    )
+    return luma_residual(luma), first, second
+
+
+def _look(index: int, frame: Frames, period: int) -> Look:
     luma, red, blue = cv2.split(cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb))
     halves = [
         canonical.to_canonical(np.asarray(plane, dtype=np.uint8), HALF) for plane in (blue, red)
@@ -111,6 +234,7 @@ def _look(index: int, frame: Frames) -> Look:
         frame=index,
         luma=level.astype(np.float16),
         chroma=np.stack(halves).astype(np.float16),
+        period=period,
     )
 
 

@@ -7,38 +7,34 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from watermark import search
+from watermark.align import Plane
 from watermark.bend import Anchored, middle_of, unbent
 from watermark.demodulate import ATTEMPTS, CHANNELS, Decoded, Soft, decode, recognise, soften
+from watermark.follow import STANDS_OUT, Trial, at, combined, followed, seen, standing
 from watermark.geometry import Geometry
-from watermark.lattice import Sheet, Spectrum, sheet, spectrum, whitened
-from watermark.looks import Look, Looks, Plane
+from watermark.lattice import Sheet, sheet, spectrum, whitened
+from watermark.looks import Evidence, Looks, spread
 from watermark.reading import CERTAIN_LOG10_P, Mode
 from watermark.registry import Registry
-from watermark.sync import at_offset, noticed, score_at, scores_at, unmoved_offset
+from watermark.sync import at_offset, noticed, score_at, unmoved_offset
 from watermark.tile import Pattern
 
 ALONE: Final = 8
 SCANNED: Final = 5
+CHANGES_SCANNED: Final = 3
 TRIED: Final = 9
 TRIED_TOGETHER: Final = 4
 TOGETHER: Final = 12
+REACHES: Final = (0, 1)
 BENT: Final = 3
 SEEN_IN_MIDDLE: Final = 4.2
-FOLLOWED: Final = 12
 CLEAR: Final = 7.0
-NEAR: Final = 4
-STANDS_OUT: Final = 4.8
-SUITS: Final = 2.5
 WORTH_DECODING: Final = 3.0
 WORTH_MORE: Final = 4.5
 RECOGNISED: Final = 4
 """How many of a stage's best attempts are compared with the registry."""
-
-UNCERTAIN_SHARE: Final = 0.5
-CHROMA_SEEN: Final = (1.5, 2.2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +49,12 @@ class Find:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Trial:
-    """Something worth decoding: a spectrum whose offset is taken out."""
+class _Part:
+    """Evidence to be searched, with its fine spectrum."""
 
-    spectrum: Spectrum
-    pattern: Pattern
-    geometry: Geometry
-    score: float
+    evidence: Evidence
+    plane: Plane
+    sheet: Sheet
 
 
 @dataclass(kw_only=True)
@@ -69,12 +64,11 @@ class Reader:
     looks: Looks
     patterns: Sequence[Pattern]
     registry: Registry
-    period: int
     best_score: float = 0.0
     _attempts: int = 0
     _doubtful: Find | None = None
     _prepared: list[_Part] | None = None
-    _waiting: list[tuple[float, Soft, _Trial]] = field(default_factory=list)
+    _waiting: list[tuple[float, Soft, Trial]] = field(default_factory=list)
 
     def read(self) -> Find | None:
         """The first certain find, else a doubtful one, else None.
@@ -82,13 +76,13 @@ class Reader:
         Cheap and likely ways come first: single frames as they were marked, all frames
         together, then the search for scale, mirroring and turns in some of the frames.
         """
-        for stage in (self._alone, self._together, self._followed, self._moved, self._bent):
+        for stage in (self._alone, self._together, self._moved, self._bent):
             found = self._settle(stage())
             if found is not None:
                 return found
         return self._doubtful
 
-    def _settle(self, trials: Iterator[_Trial]) -> Find | None:
+    def _settle(self, trials: Iterator[Trial]) -> Find | None:
         self._waiting.clear()
         for trial in trials:
             self.best_score = max(self.best_score, trial.score)
@@ -103,7 +97,7 @@ class Reader:
                 return found
         return None
 
-    def _decode(self, trial: _Trial) -> Find | None:
+    def _decode(self, trial: Trial) -> Find | None:
         if trial.score < WORTH_DECODING:
             return None
         for channel in CHANNELS:
@@ -119,7 +113,7 @@ class Reader:
                 self._waiting.append((trial.score, soft, trial))
         return None
 
-    def _judge(self, decoded: Decoded | None, trial: _Trial, mode: Mode) -> Find | None:
+    def _judge(self, decoded: Decoded | None, trial: Trial, mode: Mode) -> Find | None:
         self._attempts += 1
         if decoded is None:
             return None
@@ -136,70 +130,50 @@ class Reader:
             self._doubtful = self._doubtful or find
         return None
 
-    def _alone(self) -> Iterator[_Trial]:
-        """Single frames, nothing scaled: where it was marked, or anywhere."""
-        for look in self.looks.spread()[:ALONE]:
-            for pattern in self.patterns:
-                yield from self._trials([look], pattern, Geometry())
+    def _alone(self) -> Iterator[Trial]:
+        """Single frames and changes, nothing scaled: where it was marked, or anywhere."""
+        for group in (self.looks.items, self.looks.changes):
+            for one in spread(group)[:ALONE]:
+                for pattern in self.patterns:
+                    yield from self._trials([one], pattern, Geometry())
 
-    def _together(self) -> Iterator[_Trial]:
+    def _together(self) -> Iterator[Trial]:
         if len(self.looks.items) > 1:
+            everything = [*self.looks.items, *self.looks.changes]
             for pattern in self.patterns:
-                yield from self._trials(self.looks.items, pattern, Geometry())
+                yield from self._trials(everything, pattern, Geometry())
 
-    def _followed(self) -> Iterator[_Trial]:
-        """Looks one after the other, each starting from the geometry of the one before.
-
-        A camera that zooms or turns takes the mark along, so that later looks are no longer
-        unmoved. Worth the while only where the first look shows the mark.
-        """
-        looks = self.looks.items[:: -(-len(self.looks.items) // FOLLOWED)]
-        for pattern in self.patterns if len(looks) > 1 else ():
-            placed: list[tuple[_Seen, float, float]] = []
-            matrix = np.eye(2)
-            for look in looks:
-                found = search.refine([sheet(look.both)], pattern, matrix)
-                if found.score < STANDS_OUT:
-                    if not placed:
-                        break
-                    continue
-                matrix = found.geometry.matrix[:2, :2]
-                seen = _Seen(look=look, geometry=found.geometry)
-                placed.append((seen, found.geometry.offset_x, found.geometry.offset_y))
-            if len(placed) > 1:
-                yield _combined(placed, pattern, placed[0][0].geometry)
-
-    def _moved(self) -> Iterator[_Trial]:
+    def _moved(self) -> Iterator[Trial]:
         """What a search finds; the clear cases at once, the others best first."""
         for matrices in (search.upright(), search.turned()):
             yield from self._searched(self._parts(), matrices)
             if matrices is search.upright():
                 yield from self._energetic()
 
-    def _energetic(self) -> Iterator[_Trial]:
+    def _energetic(self) -> Iterator[Trial]:
         """Geometries that the energy on the lattice points to; the pilots only pose them."""
-        parts = [part for part in self._parts() if not part.several]
+        parts = self._parts()
         sheets = [part.sheet for part in parts]
         for group in search.energetic(sheets) if sheets else ():
             for pattern in self.patterns:
                 found = search.posed(sheets, pattern, group)
                 self.best_score = max(self.best_score, found.score)
                 yield self._trial(parts[found.sheet], pattern, found)
-                yield from self._several(pattern, found)
+                yield from self._several(parts[found.sheet], pattern, found)
 
-    def _bent(self) -> Iterator[_Trial]:
+    def _bent(self) -> Iterator[Trial]:
         """Perspective: the middle of the frame is searched, then the rest is fitted to it."""
-        whole = [part for part in self._parts() if not part.several]
+        whole = self._parts()
         middles = [
-            _Part(plane=plane, sheet=sheet(plane), several=False)
-            for plane in (middle_of(part.plane) for part in whole)
+            _Part(evidence=part.evidence, plane=plane, sheet=sheet(plane))
+            for part, plane in ((part, middle_of(part.plane)) for part in whole)
         ]
         if not middles:
             return
         sheets = [part.sheet for part in middles]
         for pattern in self.patterns:
             for found in list(search.scan(sheets, pattern, search.tilted()))[:BENT]:
-                anchored = []
+                anchored, evidence = [], []
                 for part, middle in zip(whole, middles, strict=True):
                     sync = noticed(spectrum(middle.plane, found.geometry), pattern)
                     if sync.score >= SEEN_IN_MIDDLE:
@@ -208,8 +182,10 @@ class Reader:
                                 plane=part.plane,
                                 offset_x=sync.offset_x,
                                 offset_y=sync.offset_y,
+                                sign=sync.sign,
                             )
                         )
+                        evidence.append(part.evidence)
                 if not anchored:
                     continue
                 geometry, score = unbent(anchored, pattern, found.geometry)
@@ -219,9 +195,10 @@ class Reader:
                     geometry = replace(
                         geometry, offset_x=place.offset_x, offset_y=place.offset_y
                     )
-                    yield from self._trials(self.looks.items, pattern, geometry)
+                    everything = [*self.looks.items, *self.looks.changes]
+                    yield from self._trials(everything, pattern, geometry, evidence[0])
 
-    def _searched(self, parts: Sequence[_Part], matrices: search.Matrices) -> Iterator[_Trial]:
+    def _searched(self, parts: Sequence[_Part], matrices: search.Matrices) -> Iterator[Trial]:
         waiting: list[tuple[search.Hypothesis, Pattern]] = []
         sheets = [part.sheet for part in parts]
         for pattern in self.patterns if sheets else ():
@@ -229,148 +206,68 @@ class Reader:
                 self.best_score = max(self.best_score, found.score)
                 if found.score >= CLEAR:
                     yield self._trial(parts[found.sheet], pattern, found)
-                    yield from self._several(pattern, found)
+                    yield from self._several(parts[found.sheet], pattern, found)
                 waiting.append((found, pattern))
         waiting.sort(key=lambda one: -one[0].score)
         for found, pattern in waiting[:TRIED]:
             yield self._trial(parts[found.sheet], pattern, found)
         for found, pattern in waiting[:TRIED_TOGETHER]:
-            yield from self._several(pattern, found)
+            yield from self._several(parts[found.sheet], pattern, found)
 
     def _parts(self) -> list[_Part]:
-        """What is searched: some looks alone, and some that are near each other added up."""
+        """What is searched: some changes, and some frames as they are."""
         if self._prepared is None:
-            looks = self.looks.items
-            planes = [(look.both, False) for look in self.looks.spread()[:SCANNED]]
-            near = [look.both for look in looks[:NEAR]]
-            if len(near) > 1:
-                planes.append((np.sum(near, axis=0), True))
+            changes = spread(self.looks.changes)[:CHANGES_SCANNED]
+            frames = spread(self.looks.items)[: SCANNED - len(changes)]
             self._prepared = [
-                _Part(plane=plane, sheet=sheet(plane), several=several)
-                for plane, several in planes
-                if np.ptp(plane) > 0
+                _Part(evidence=one, plane=one.both, sheet=sheet(one.both))
+                for one in (*changes, *frames)
+                if np.ptp(one.both) > 0
             ]
         return self._prepared
 
-    def _trial(self, part: _Part, pattern: Pattern, found: search.Hypothesis) -> _Trial:
+    def _trial(self, part: _Part, pattern: Pattern, found: search.Hypothesis) -> Trial:
         geometry = found.geometry
         raw = spectrum(part.plane, geometry)
         total = at_offset(raw, geometry.offset_x, geometry.offset_y)
-        return _Trial(
-            spectrum=total,
+        score = score_at(whitened(total), pattern, 0.0, 0.0)
+        return Trial(
+            spectrum=-total if score < 0 else total,
             pattern=pattern,
             geometry=geometry,
             score=found.score,
         )
 
-    def _several(self, pattern: Pattern, found: search.Hypothesis) -> Iterator[_Trial]:
-        some = self.looks.spread()[:TOGETHER]
+    def _several(
+        self, part: _Part, pattern: Pattern, found: search.Hypothesis
+    ) -> Iterator[Trial]:
+        changes = spread(self.looks.changes)[:TOGETHER]
+        some = [*changes, *spread(self.looks.items)[:TOGETHER]]
         if len(some) > 1:
-            yield from self._trials(some, pattern, found.geometry)
+            yield from self._trials(some, pattern, found.geometry, part.evidence)
 
     def _trials(
-        self, looks: Sequence[Look], pattern: Pattern, geometry: Geometry
-    ) -> Iterator[_Trial]:
-        """The looks under a geometry, for each way in which the tile may have shifted.
-
-        Where it lies in one look tells where it can lie in the others: the key's few shifts
-        away. They follow each other second by second if nobody changed the speed; failing
-        that, each look takes the shift that suits it; or, if it is clear enough, any place.
-        """
-        seen = [_Seen(look=look, geometry=geometry) for look in looks]
-        shifts = pattern.shifts.astype(np.float64)
+        self,
+        evidence: Sequence[Evidence],
+        pattern: Pattern,
+        geometry: Geometry,
+        anchor: Evidence | None = None,
+    ) -> Iterator[Trial]:
+        """Evidence under a geometry that holds for `anchor`, or else for the first look."""
+        moved = {one.frame: np.eye(3) for one in evidence}
+        if len(evidence) > 1:
+            start = np.eye(3) if anchor is None else self.looks.moved[anchor.frame]
+            back = np.linalg.inv(start)
+            moved = {frame: back @ self.looks.moved[frame] for frame in moved}
+        several = [seen(one, geometry, moved[one.frame]) for one in evidence]
+        x, y = geometry.offset_x, geometry.offset_y
         if geometry.unmoved:
-            origins = np.array([unmoved_offset(looks[0].luma.shape)])
-        else:
-            origins = np.array([[geometry.offset_x, geometry.offset_y]]) + shifts
-        best: tuple[float, list[tuple[_Seen, float, float]]] = (-np.inf, [])
-        loose: tuple[float, list[tuple[_Seen, float, float]]] = (-np.inf, [])
-        for origin in origins:
-            places = origin - shifts
-            table = np.stack([scores_at(one.white, pattern, places) for one in seen])
-            turns, score = self._scheduled(looks, table)
-            if score > best[0]:
-                best = score, _placed(seen, places[turns])
-            free = table.argmax(axis=1)
-            clear = [i for i, turn in enumerate(free) if table[i, turn] >= SUITS]
-            score = float(sum(table[i, free[i]] for i in clear))
-            if clear and score > loose[0]:
-                loose = score, _placed([seen[i] for i in clear], places[free[clear]])
-        yield _combined(best[1], pattern, geometry)
-        if len(looks) > 1 and loose[1]:
-            yield _combined(loose[1], pattern, geometry)
-        own = [(one, noticed(one.sum, pattern)) for one in seen]
-        standing = [(one, s.offset_x, s.offset_y) for one, s in own if s.score >= STANDS_OUT]
-        if standing:
-            yield _combined(standing, pattern, geometry)
-
-    def _scheduled(
-        self, looks: Sequence[Look], table: NDArray[np.float64]
-    ) -> tuple[NDArray[np.intp], float]:
-        """The turn of each look for the start and the phase that suit all of them best."""
-        frames = np.array([look.frame for look in looks])
-        best, turns = -np.inf, np.zeros(len(looks), dtype=np.intp)
-        for phase in range(0, self.period, self.looks.step):
-            passed = (frames + phase) // self.period
-            for first in range(table.shape[1]):
-                trial = (passed + first) % table.shape[1]
-                score = float(table[np.arange(len(looks)), trial].sum())
-                if score > best:
-                    best, turns = score, trial
-        return turns, best
-
-
-def _placed(
-    seen: Sequence[_Seen], places: NDArray[np.float64]
-) -> list[tuple[_Seen, float, float]]:
-    return [(one, x, y) for one, (x, y) in zip(seen, places.tolist(), strict=True)]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Part:
-    """A plane to be searched, with its fine spectrum."""
-
-    plane: Plane
-    sheet: Sheet
-    several: bool
-
-
-@dataclass(kw_only=True, eq=False)
-class _Seen:
-    """One look under one geometry: whitened spectra of luma, Cb and Cr, and their sum."""
-
-    look: Look
-    geometry: Geometry
-
-    def __post_init__(self) -> None:
-        raws = [spectrum(plane, self.geometry) for plane in self.look.planes]
-        self.sum = np.asarray(raws[0] - raws[1], dtype=np.complex64)
-        self.white = whitened(self.sum)
-        self.channels = [whitened(raw) for raw in raws]
-
-
-def _combined(
-    placed: Sequence[tuple[_Seen, float, float]], pattern: Pattern, geometry: Geometry
-) -> _Trial:
-    """Adds looks and channels, each weighted by how well its pilots are seen.
-
-    A colour channel counts with its sign: Cb is marked against luma, and turning the hue
-    moves its mark elsewhere.
-    """
-    total = np.zeros_like(placed[0][0].sum)
-    for one, x, y in placed:
-        for index, white in enumerate(one.channels):
-            score = score_at(white, pattern, x, y)
-            if index == 0:
-                gain = max(score, 0.0) + UNCERTAIN_SHARE
-            elif abs(score) >= CHROMA_SEEN[index - 1]:
-                gain = score
-            else:
-                continue
-            total += at_offset(white, x, y) * np.float32(gain)
-    return _Trial(
-        spectrum=total,
-        pattern=pattern,
-        geometry=replace(geometry, offset_x=placed[0][1], offset_y=placed[0][2]),
-        score=score_at(whitened(total), pattern, 0.0, 0.0),
-    )
+            x, y = unmoved_offset(evidence[0].planes[0].shape)
+        turns = self.looks.turns
+        yield combined(at(several, pattern, x, y, turns), pattern, geometry)
+        if len(several) > 1:
+            for reach in REACHES:
+                yield combined(followed(several, pattern, turns, reach), pattern, geometry)
+        placed = standing(several, pattern)
+        if placed:
+            yield combined(placed, pattern, geometry)

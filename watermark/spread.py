@@ -11,13 +11,13 @@ import numpy as np
 from watermark.embedder import Embedder
 from watermark.keys import WatermarkKey
 from watermark.lattice import spectrum, whitened
-from watermark.looks import Looks, gather
+from watermark.looks import Looks, gather, period
 from watermark.payload import Payload
 from watermark.reader import Find, Reader
 from watermark.reading import CERTAIN_LOG10_P, Reading, Span, nothing
 from watermark.registry import Registry
 from watermark.sync import noticed, score_at
-from watermark.tile import PERIOD, Pattern, derive_pattern
+from watermark.tile import Pattern, derive_pattern
 from watermark.watermarker import Frames, FramesRefused
 
 MIN_SIDE: Final = 128
@@ -66,7 +66,7 @@ class SpreadWatermarker:
                     pattern,
                     payload,
                     size,
-                    period=_period(fps),
+                    period=period(fps),
                     flat_rms=self._flat_rms,
                     target_psnr_db=self._target_psnr_db,
                 )
@@ -84,12 +84,11 @@ class SpreadWatermarker:
         candidates: Collection[Payload] = (),
     ) -> Reading:
         """See `Watermarker.extract`; a `Registry` as candidates may hold a million ids."""
-        looks = gather(chunks)
+        looks = gather(chunks, fps)
         reader = Reader(
             looks=looks,
             patterns=self._derived(),
             registry=Registry.of(candidates),
-            period=_period(fps),
         )
         find = reader.read() if looks.items else None
         if find is None:
@@ -115,11 +114,6 @@ class SpreadWatermarker:
         return self._patterns
 
 
-def _period(fps: float) -> int:
-    """Frames for which the tile stays where it is."""
-    return max(1, round(fps * PERIOD)) if math.isfinite(fps) and 0 < fps < 1e4 else 24
-
-
 def _checked(chunk: object) -> tuple[int, int]:
     if isinstance(chunk, np.ndarray) and chunk.dtype == np.uint8 and chunk.ndim == 4:
         _, height, width, channels = chunk.shape
@@ -134,14 +128,20 @@ def _spans(find: Find, looks: Looks, fps: float) -> tuple[Span, ...]:
         return ()
     spans: list[Span] = []
     geometry = find.geometry
-    for look in looks.items:
-        raw = spectrum(look.both, geometry)
+    seen: dict[int, float] = {}
+    for one in (*looks.items, *looks.changes):
+        if all(seen.get(frame, 0.0) >= SEEN_SCORE for frame in one.frames):
+            continue
+        raw = spectrum(one.both, geometry)
         there = score_at(whitened(raw), find.pattern, geometry.offset_x, geometry.offset_y)
-        score = max(there + ELSEWHERE, noticed(raw, find.pattern).score) - ELSEWHERE
+        score = max(abs(there) + ELSEWHERE, noticed(raw, find.pattern).score) - ELSEWHERE
+        for frame in one.frames:
+            seen[frame] = max(score, seen.get(frame, 0.0))
+    for frame, score in sorted(seen.items()):
         if not score >= SEEN_SCORE:
             continue
-        start = look.frame / fps
-        end = min(look.frame + looks.step, looks.frames) / fps
+        start = frame / fps
+        end = min(frame + looks.step, looks.frames) / fps
         if spans and start - spans[-1].end < 0.5 / fps:
             start, score = spans[-1].start, max(score, spans[-1].pilot_score)
             spans.pop()

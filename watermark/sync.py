@@ -22,11 +22,15 @@ Seen = NDArray[np.complex64]
 
 @dataclass(frozen=True, kw_only=True)
 class Sync:
-    """The pilots' score in standard deviations, and the tile's offset in pixels."""
+    """The pilots' score in standard deviations, and the tile's offset in pixels.
+
+    `sign` is -1 for a tile that is turned over, as it is in every other second.
+    """
 
     score: float
     offset_x: float
     offset_y: float
+    sign: int = 1
 
 
 def pilots_of(white: Spectrum, pattern: Pattern) -> Seen:
@@ -38,20 +42,22 @@ def synchronise(seen: Seen, pattern: Pattern, *, grid: int = FINE) -> list[Sync]
     """Finds for each of n geometries the offset at which the pilots fit best.
 
     With keyed phases, the score at any one offset exceeds z with probability at most
-    exp(-z²/2), whatever the frames show (a weighted sum of cosines of uniform phases is
-    sub-Gaussian with variance 1/2 per unit weight).
+    2 exp(-z²/2), whatever the frames show (a weighted sum of cosines of uniform phases is
+    sub-Gaussian with variance 1/2 per unit weight; either sign will do).
     """
     found: list[Sync] = []
     for first in range(0, len(seen), _BATCH):
-        surfaces = _surfaces(seen[first : first + _BATCH], pattern, grid)
-        flat = surfaces.reshape(len(surfaces), -1)
-        for index, best in enumerate(flat.argmax(axis=1)):
+        found_at = surfaces(seen[first : first + _BATCH], pattern, grid)
+        flat = found_at.reshape(len(found_at), -1)
+        for index, best in enumerate(np.abs(flat).argmax(axis=1)):
             row, column = divmod(int(best), grid)
+            score = float(flat[index, best])
             found.append(
                 Sync(
-                    score=float(flat[index, best]),
+                    score=abs(score),
                     offset_x=column * SIZE / grid,
                     offset_y=row * SIZE / grid,
+                    sign=-1 if score < 0 else 1,
                 )
             )
     return found
@@ -60,20 +66,20 @@ def synchronise(seen: Seen, pattern: Pattern, *, grid: int = FINE) -> list[Sync]
 def best_scores(
     seen: Seen, pattern: Pattern, limit: float = WEIGHT_LIMIT
 ) -> NDArray[np.float32]:
-    """The best score of each of n geometries over a coarse grid of offsets: float32[n].
+    """The best score, of either sign, over a coarse grid of offsets: float32[n].
 
     No wave counts for more than `limit` deviations. A high limit tells good geometries from
     still better ones when a mark is strong.
     """
     parts = [
-        _surfaces(seen[first : first + _BATCH], pattern, COARSE, limit).max(axis=(1, 2))
+        np.abs(surfaces(seen[first : first + _BATCH], pattern, COARSE, limit)).max(axis=(1, 2))
         for first in range(0, len(seen), _BATCH)
     ]
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
 
 def score_at(white: Spectrum, pattern: Pattern, offset_x: float, offset_y: float) -> float:
-    """The pilots' score of one whitened spectrum at a given offset."""
+    """The pilots' score of one whitened spectrum at a given offset; below 0 turned over."""
     return float(scores_at(white, pattern, np.array([[offset_x, offset_y]]))[0])
 
 
@@ -117,10 +123,10 @@ def _terms(
     return terms.astype(np.complex64), norm.astype(np.float32)
 
 
-def _surfaces(
+def surfaces(
     seen: Seen, pattern: Pattern, grid: int, limit: float = WEIGHT_LIMIT
 ) -> NDArray[np.float32]:
-    """The pilots' score at every offset of a grid: float32[n, grid, grid]."""
+    """The pilots' score at every offset of a grid, row y, column x: float32[n, grid, grid]."""
     terms, norm = _terms(seen, pattern, limit)
     plane = np.zeros((len(seen), grid, grid // 2 + 1), dtype=np.complex64)
     # An inverse real transform of the conjugate adds each term and its mirror image. Columns

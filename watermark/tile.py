@@ -31,9 +31,10 @@ CHROMA_BAND: Final = (7.2, 0.4)
 PEAK: Final = 2.5
 """A tile is cut at this many standard deviations, so that no single spot stands out."""
 
-SHIFTS: Final = 4
 PERIOD: Final = 1.0
-"""Seconds for which the tile stays, the distance of the gateway encoder's key frames."""
+"""Seconds after which the tile turns over (changes its sign), and again, and again: the
+distance of the gateway encoder's key frames. Content does not, so a reader can tell them
+apart by laying frames of different seconds over each other."""
 
 GRID: Final = int(K_MAX)
 """Spectra are complex[2 * GRID + 1, GRID + 1]: row ky + GRID, column kx."""
@@ -45,9 +46,7 @@ class Pattern:
 
     `pilot_rows/columns`, `data_rows/columns` index a spectrum; `pilots` are unit phasors;
     `signs` is ±1 and `code_bit` the code bit for each real data dimension, all real parts
-    first, then all imaginary parts; the amplitudes follow the spectral profile. `shifts`,
-    int[4, 2] (x, y), are where the tile lies in the first second, the second, and so on: what
-    content leaves in a spectrum then differs from second to second, and averages out.
+    first, then all imaginary parts; the amplitudes follow the spectral profile.
     """
 
     key_id: str
@@ -60,7 +59,6 @@ class Pattern:
     data_amplitude: NDArray[np.float64]
     signs: NDArray[np.float64]
     code_bit: NDArray[np.intp]
-    shifts: NDArray[np.intp]
 
     @property
     def pilot_waves(self) -> NDArray[np.float64]:
@@ -106,7 +104,6 @@ def derive_pattern(key: WatermarkKey) -> Pattern:
         data_amplitude=amplitude[data] * data_scale,
         signs=key.signs("data signs", dimensions),
         code_bit=key.order("data order", dimensions) % code.CODE_BITS,
-        shifts=(key.derive("shifts", 2 * SHIFTS) % SIZE).astype(np.intp).reshape(SHIFTS, 2),
     )
 
 

@@ -8,7 +8,6 @@ Frozen together with the payload layout.
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Iterator
 from functools import cache
 from typing import Final
@@ -23,6 +22,9 @@ GENERATORS: Final = (0o46321, 0o51271, 0o70535, 0o63667, 0o73277, 0o76513)
 STEPS: Final = PAYLOAD_BITS + MEMORY
 CODE_BITS: Final = STEPS * len(GENERATORS)
 _STATES: Final = 1 << MEMORY
+_NEVER: Final = np.float32(-1e30)
+_FAR: Final = 1e29
+"""The metric of a state that cannot be, and what is further away than any that can."""
 
 
 def encode(bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -44,42 +46,40 @@ def ranked(soft: NDArray[np.float64], *, answers: int = 16) -> Iterator[NDArray[
     runners-up come from a search along the trellis with the exact cost to go (Soong and
     Huang, "A tree-trellis based fast search", 1991). Always answers: the checksum judges.
     """
-    branch, low, high = _trellis()
     votes = np.asarray(soft, dtype=np.float32).reshape(STEPS, len(GENERATORS))
-    metric = np.full(_STATES, -np.inf, dtype=np.float32)
+    gains = votes @ _signs().T  # one value for each of the 64 output words
+    words, half = _words(), _STATES // 2
+    metric = np.full(_STATES, _NEVER, dtype=np.float32)
     metric[0] = 0.0
-    chosen = np.empty((STEPS, _STATES), dtype=np.bool_)
-    loss = np.empty((STEPS, _STATES), dtype=np.float32)
-    signs = _signs()
-    half = _STATES // 2
+    lead = np.empty((STEPS, _STATES), dtype=np.float32)
     known = np.unpackbits(np.array([VERSION], dtype=np.uint8))
     for step in range(STEPS):
-        gain = signs @ votes[step]  # one value for each of the 64 output words
-        # State = the last 14 inputs, newest in the top bit: both predecessors of a state
-        # share its lower 13 bits, shifted up, and differ in their lowest bit.
-        from_low = metric[low]
-        from_high = metric[high]
-        one = from_low + gain[branch[0]]
-        two = from_high + gain[branch[1]]
-        np.greater(two, one, out=chosen[step])
-        metric = np.maximum(one, two)
-        with np.errstate(invalid="ignore"):  # two ways that cannot be: no way to lose
-            np.subtract(metric, np.minimum(one, two), out=loss[step])
+        # State = the last 14 inputs, newest in the top bit: states j and j + 8192 both follow
+        # 2 j and 2 j + 1. All generators have their first and last tap, so that the four
+        # output words are one word and its complement: a butterfly.
+        even, odd = metric[0::2], metric[1::2]
+        gain = gains[step][words]
+        apart, twice = even - odd, gain + gain
+        zero, one = lead[step, :half], lead[step, half:]
+        np.add(apart, twice, out=zero)
+        np.subtract(apart, twice, out=one)
+        metric = np.concatenate(
+            [np.maximum(even + gain, odd - gain), np.maximum(even - gain, odd + gain)]
+        )
         # The first bits are the version, the last ones are zeros: no need to guess.
         if step >= PAYLOAD_BITS or (step < known.size and not known[step]):
-            metric[half:] = -np.inf
+            metric[half:] = _NEVER
         elif step < known.size:
-            metric[:half] = -np.inf
-    yield from _paths(chosen, loss, answers)
+            metric[:half] = _NEVER
+    yield from _paths(lead, answers)
 
 
-def _paths(
-    chosen: NDArray[np.bool_], loss: NDArray[np.float32], answers: int
-) -> Iterator[NDArray[np.uint8]]:
+def _paths(lead: NDArray[np.float32], answers: int) -> Iterator[NDArray[np.uint8]]:
     """Walks back from the end, best path first, then the cheapest detours.
 
-    A heap holds paths known from some step to the end; what is lost against the best path
-    so far decides the order, and the way from there to the start is always the best one.
+    `lead` is by how much the even one of a state's two predecessors is better. A heap holds
+    paths known from some step to the end; what is lost against the best path so far decides
+    the order, and the way from there to the start is always the best one.
     """
     heap: list[tuple[float, int, int, int, int]] = [(0.0, 0, STEPS, 0, 0)]
     made = 0
@@ -91,9 +91,10 @@ def _paths(
         while step > 0:
             step -= 1
             word |= (state >> (MEMORY - 1)) << step
-            best = int(chosen[step, state])
-            detour = lost + float(loss[step, state])
-            if detour < math.inf:
+            ahead = float(lead[step, state])
+            best = int(ahead < 0)
+            detour = lost + abs(ahead)
+            if detour < _FAR:
                 made += 1
                 other = ((state << 1) & (_STATES - 1)) | (1 - best)
                 heapq.heappush(heap, (detour, made, step, other, word))
@@ -133,14 +134,10 @@ def _signs() -> NDArray[np.float32]:
 
 
 @cache
-def _trellis() -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    state = np.arange(_STATES)
-    low = (state << 1) & (_STATES - 1)
-    high = low | 1
-    newest = state >> (MEMORY - 1)
-    words = np.zeros((2, _STATES), dtype=np.intp)
-    for row, previous in enumerate((low, high)):
-        register = newest << MEMORY | previous
-        for output, generator in enumerate(GENERATORS):
-            words[row] |= (np.bitwise_count(register & generator).astype(np.intp) & 1) << output
-    return words, low.astype(np.intp), high.astype(np.intp)
+def _words() -> NDArray[np.intp]:
+    """The output word of a 0 that follows each even state."""
+    register = np.arange(0, _STATES, 2)
+    words = np.zeros(register.size, dtype=np.intp)
+    for output, generator in enumerate(GENERATORS):
+        words |= (np.bitwise_count(register & generator).astype(np.intp) & 1) << output
+    return words

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit import watermark_clips as clips
 from tests.unit.watermark_clips import PAYLOAD, marked, marker
-from watermark.tile import derive_pattern
+from watermark.looks import period
 from watermark.watermarker import Frames
 
 TARGET_DB = 42.0
@@ -80,27 +80,42 @@ def test_one_large_frame_is_marked_in_bounded_memory() -> None:
     assert 0.1 < float((change(frames, after) ** 2).mean()) < 4
 
 
-def test_the_tile_moves_every_second_whatever_the_frame_rate() -> None:
-    shifts = derive_pattern(clips.KEY).shifts
-    assert len({tuple(shift) for shift in shifts.tolist()}) == len(shifts)
-    for fps in (6, 10):
-        frames = clips.flat(120, 360, 640, 5 * fps)
-        difference = luma_of(change(frames, marked(frames, fps=fps)))
-        seconds = [difference[fps * one : fps * (one + 1)].mean(axis=0) for one in range(5)]
-        for one, second in enumerate(seconds):
-            # A tile that is rolled back by its shift lies as it was drawn, each second.
-            x, y = (shifts[one % 4] - shifts[0]).tolist()
-            unrolled = np.roll(second[:256, :512], (-y, -x), axis=(0, 1))
-            alike = np.corrcoef(unrolled.ravel(), seconds[0][:256, :512].ravel())[0, 1]
-            assert alike > 0.7
-            stayed = np.corrcoef(second.ravel(), seconds[0].ravel())[0, 1]
-            assert (stayed > 0.5) == (one % 4 == 0)
+@pytest.mark.parametrize("fps", [5, 8, 12.5])
+def test_the_mark_turns_over_every_second_whatever_the_frame_rate(fps: float) -> None:
+    length = period(fps)
+    frames = clips.flat(120, 180, 320, 4 * length)
+    difference = luma_of(change(frames, marked(frames, fps=fps)))
+    seconds = [difference[length * one :][:length].mean(axis=0).ravel() for one in range(4)]
+    alike = np.corrcoef(seconds)
+    expected = np.outer([1, -1, 1, -1], [1, -1, 1, -1])
+    assert np.abs(alike).min() > 0.7
+    assert np.array_equal(np.sign(alike), expected)
+    assert length == pytest.approx(fps, abs=0.5)
 
 
-def test_within_a_second_the_tile_stays() -> None:
+def test_within_a_second_the_mark_stays_as_it_is() -> None:
     frames = clips.flat(120, 180, 320, 12)
     difference = luma_of(change(frames, marked(frames, fps=6)))
-    halves = [difference[first : first + 3].mean(axis=0).ravel() for first in (0, 3, 6, 9)]
-    alike = np.corrcoef(halves)
-    assert min(alike[0, 1], alike[2, 3]) > 0.4
-    assert abs(alike[1, 2]) < 0.2
+    alike = np.corrcoef([one.ravel() for one in difference])
+    assert alike[:6, :6].min() > 0.3
+    assert alike[6:, 6:].min() > 0.3
+    assert alike[:6, 6:].max() < -0.3
+
+
+def test_over_two_seconds_the_picture_keeps_its_mean() -> None:
+    frames = clips.flat(120, 180, 320, 16)
+    difference = luma_of(change(frames, marked(frames, fps=8)))
+    halves = [cv2.GaussianBlur(difference[:8].mean(axis=0), (0, 0), 2)]
+    halves.append(cv2.GaussianBlur(difference[8:].mean(axis=0), (0, 0), 2))
+    assert float((halves[0] + halves[1]).std()) < 0.35 * float(halves[0].std())
+
+
+def test_the_mark_goes_with_the_camera() -> None:
+    ground = clips.textured(300, 520, 1)[0]
+    film = np.stack([ground[20:200, 2 * one : 2 * one + 320] for one in range(9)])
+    difference = luma_of(change(film, marked(film, fps=24)))
+    stayed = [difference[6], difference[8]]
+    went = [difference[6][:, 4:], difference[8][:, :-4]]
+    along, still = (np.corrcoef(one.ravel(), two.ravel())[0, 1] for one, two in (went, stayed))
+    assert along > 0.5
+    assert along > still + 0.2

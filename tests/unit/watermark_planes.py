@@ -74,3 +74,19 @@ def apart(one: Any, other: Any) -> float:
 
 def noise(rng: np.random.Generator, shape: tuple[int, int] = SHAPE) -> NDArray[np.float32]:
     return np.asarray(rng.normal(0, 1, shape).astype(np.float32))
+
+
+def detailed(
+    seed: int, shape: tuple[int, int] = SHAPE, *, deviation: float = 24.0
+) -> NDArray[np.float32]:
+    """Luma of strong texture, detail of every size from two pixels up: float32, 0..255."""
+    rng = np.random.default_rng(seed)
+    picture = np.zeros(shape, dtype=np.float32)
+    for cell in (2, 4, 8, 16, 64):
+        coarse = rng.normal(0, 1, (shape[0] // cell + 2, shape[1] // cell + 2))
+        part = cv2.resize(
+            coarse.astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC
+        )
+        picture += part
+    picture *= np.float32(deviation / picture.std())
+    return np.asarray(np.clip(picture + 128, 0, 255), dtype=np.float32)

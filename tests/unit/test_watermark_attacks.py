@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import io
 
-import av
 import cv2
 import numpy as np
 import pytest
 
+from tests.unit.watermark_clips import transcode
 from watermark.keys import WatermarkKey
 from watermark.payload import Payload
 from watermark.spread import SpreadWatermarker
@@ -22,23 +21,6 @@ PAYLOAD = Payload(clip_id=0xC1DE_0000_1234_5678)
 def marker() -> SpreadWatermarker:
     key = WatermarkKey(id="k", secret=b"the key of the attack tests")
     return SpreadWatermarker([key], "org.example.attacks.wm.1")
-
-
-def transcode(clip: Frames, crf: int, group: int = 250) -> Frames:
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=FPS)
-        stream.height, stream.width = clip.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1
-        stream.options = {"crf": str(crf), "preset": "medium", "g": str(group)}
-        for frame in clip:
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode())
-    buffer.seek(0)
-    with av.open(buffer) as container:
-        return np.stack([one.to_ndarray(format="rgb24") for one in container.decode(video=0)])
 
 
 @functools.cache
@@ -69,9 +51,8 @@ def sunset() -> Frames:
 def published() -> Frames:
     clip = sunset()
     chunks = (clip[first : first + 8] for first in range(0, FRAMES, 8))
-    return transcode(
-        np.concatenate(list(marker().embed(chunks, PAYLOAD, fps=FPS))), 17, group=FPS
-    )
+    marked = np.concatenate(list(marker().embed(chunks, PAYLOAD, fps=FPS)))
+    return transcode(marked, 17, group=FPS)
 
 
 def half(clip: Frames) -> Frames:

@@ -16,8 +16,8 @@ from watermark.payload import Payload
 from watermark.registry import Registry
 from watermark.watermarker import Frames
 
-DROWNING = 44.0
-"""Noise, in grey levels, in which two frames can no longer be decoded by themselves."""
+DROWNING = 32.0
+"""Noise, in grey levels, in which a frame can no longer be decoded by itself."""
 
 
 @functools.cache
@@ -113,8 +113,8 @@ def test_a_copy_that_is_not_moved_is_read_as_it_stands(name: str) -> None:
 @pytest.mark.parametrize("name", MOVED)
 def test_a_moved_copy_is_read_and_its_geometry_told(name: str) -> None:
     change, matrix = MOVED[name]
-    # Just more than a second, so that the tile moves once: a search costs by the frame.
-    read = marker().extract([np.ascontiguousarray(change(published()[:9]))], fps=8)
+    # A turn of the mark lies in the middle; no more, because a search costs by the frame.
+    read = marker().extract([np.ascontiguousarray(change(published()[6:11]))], fps=8)
     assert (read.payload, read.certain) == (PAYLOAD, True)
     assert read.geometry is not None
     assert np.abs(read.geometry.matrix[:2, :2] - matrix).max() < 0.02
@@ -122,26 +122,28 @@ def test_a_moved_copy_is_read_and_its_geometry_told(name: str) -> None:
 
 def test_a_stretch_of_a_longer_clip_is_told_in_seconds() -> None:
     read = marker().extract([inside_another(published())], fps=8)
-    assert [(span.start, span.end) for span in read.spans] == [(3.0, 4.0)]
+    # Two frames that are compared do not say which of them has the mark.
+    assert 2 <= read.spans[0].start <= 3
+    assert 4 <= read.spans[-1].end <= 5
 
 
 def test_any_of_several_keys_is_told_and_no_other_key_reads() -> None:
     third = WatermarkKey(id="third", secret=b"the key of these tests, number three")
     read = marker(OLD, third, KEY).extract([published()], fps=8)
     assert (read.payload, read.key_id) == (PAYLOAD, "now")
-    stranger = marker(OLD).extract([published()[:4]], fps=8, candidates=[PAYLOAD])
+    stranger = marker(OLD).extract([published()[:1]], fps=8, candidates=[PAYLOAD])
     assert (stranger.payload, stranger.certain, stranger.geometry) == (None, False, None)
     assert stranger.log10_p == 0.0
 
 
 def test_a_mark_drowned_in_noise_is_read_only_among_candidates() -> None:
-    frames = published()[::4]
+    frames = published()[13:14]
     rng = np.random.default_rng(7)
     drowned = np.clip(frames + rng.normal(0, DROWNING, frames.shape), 0, 255).astype(np.uint8)
-    alone = marker().extract([drowned], fps=2)
+    alone = marker().extract([drowned], fps=8)
     assert not alone.certain
     others = [Payload(clip_id=one) for one in range(1, 400)]
-    read = marker().extract([drowned], fps=2, candidates=Registry([*others, PAYLOAD]))
+    read = marker().extract([drowned], fps=8, candidates=Registry([*others, PAYLOAD]))
     assert (read.payload, read.certain, read.mode) == (PAYLOAD, True, "registry")
     assert read.geometry is not None
     assert read.geometry.unmoved

@@ -63,10 +63,11 @@ class Embedder:
             np.tile(one, (*across, 1))[: self._rows, : self._columns] for one in self._tiles
         ]
         rng = np.random.Generator(np.random.PCG64(0))
-        shape = (self._height + _DITHER_MARGIN, self._width + _DITHER_MARGIN, 3)
-        # Uniform noise before rounding lets a mark of less than one grey level live on; noise
-        # of their own for R, G and B leaves less of it in luma.
+        shape = (self._height + _DITHER_MARGIN, self._width + _DITHER_MARGIN, 1)
+        # Uniform noise before rounding lets a mark of less than one grey level live on. In G
+        # it is turned against R and B, so that next to nothing of it is left in luma.
         noise = (rng.random(shape, dtype=np.float32) - 0.5) * np.float32(2 * DITHER)
+        noise = noise * np.array([1, -1, 1], dtype=np.float32)
         self._dither = np.rint((noise + 0.5) * _UNIT).astype(np.int16)
 
     def mark(self, frames: Frames, out: Frames) -> None:

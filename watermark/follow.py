@@ -130,19 +130,27 @@ def standing(several: Sequence[Seen], pattern: Pattern) -> list[Placed]:
 
 
 def followed(
-    several: Sequence[Seen], pattern: Pattern, turns: Iterable[int], reach: int
+    several: Sequence[Seen],
+    pattern: Pattern,
+    turns: Iterable[int],
+    reach: int,
+    *,
+    carried: bool = True,
 ) -> list[Placed]:
     """All along the best way, at most `reach` cells of two pixels a step from the camera's.
 
     `turns` are the frames, counted back from 0, at which the mark may have turned over last.
+    What is not `carried` along stands still although the camera moved, as a picture in a
+    picture does.
     """
+    cells = [_cells(one) if carried else np.zeros(2, dtype=np.intp) for one in several]
     times = sorted({one.evidence.frame for one in several})
     signs = np.array(list(_schedules(several, turns)))
     signs = np.concatenate([signs, -signs]).astype(np.float32)
     layers = np.zeros((len(times), len(signs), CELLS, CELLS), dtype=np.float32)
     for index, one in enumerate(several):
         surface = surfaces(pilots_of(one.white, pattern), pattern, CELLS)[0]
-        level = np.roll(surface, -_cells(one)[::-1], (0, 1))
+        level = np.roll(surface, -cells[index][::-1], (0, 1))
         layers[times.index(one.evidence.frame)] += signs[:, index, None, None] * level
     chosen, way = _best_way(layers, reach)
     placed = []
@@ -150,7 +158,7 @@ def followed(
         sign = int(signs[chosen, index])
         if not sign:
             continue
-        cell = way[times.index(one.evidence.frame)] + _cells(one)
+        cell = way[times.index(one.evidence.frame)] + cells[index]
         near = cell * CELL + _AROUND
         x, y = near[int((sign * scores_at(one.white, pattern, near)).argmax())].tolist()
         placed.append(Placed(seen=one, offset_x=x % SIZE, offset_y=y % SIZE, sign=sign))

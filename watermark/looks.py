@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, TypeVar
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from watermark import canonical
 from watermark.align import Plane, motion, moved, places
 from watermark.geometry import Matrix
+from watermark.inset import Rectangle
 from watermark.residual import chroma_residual, luma_residual
 from watermark.tile import PERIOD
 from watermark.watermarker import Frames
@@ -78,6 +79,27 @@ class Look(Evidence):
     def sign(self, phase: int) -> int:
         """Which way up the mark is here if it turned over `phase` frames before the first."""
         return -1 if (self.frame + phase) // self.period % 2 else 1
+
+    def within(self, part: Rectangle) -> Look:
+        """A part of the frame, resampled as if it were the whole of it."""
+        luma, blue, red = self.levels()
+        rows, columns = canonical.size_of(part.bottom - part.top, part.right - part.left)
+        cut = luma[part.top : part.bottom, part.left : part.right]
+        halves = [
+            cv2.resize(
+                one[part.top // 2 : part.bottom // 2, part.left // 2 : part.right // 2],
+                (columns // 2, rows // 2),
+                interpolation=cv2.INTER_CUBIC,
+            )
+            for one in (blue, red)
+        ]
+        return replace(
+            self,
+            luma=cv2.resize(cut, (columns, rows), interpolation=cv2.INTER_CUBIC).astype(
+                np.float16
+            ),
+            chroma=np.stack(halves).astype(np.float16),
+        )
 
     def levels(self) -> Planes:
         """Luma, Cb and Cr as float32, chroma at half the size."""
@@ -158,6 +180,10 @@ class Looks:
                 so_far = so_far @ motion(before.levels()[0], look.levels()[0])
             found[look.frame] = so_far
         return found
+
+    def within(self, part: Rectangle) -> Looks:
+        """The same looks at a part of the picture only."""
+        return replace(self, items=[look.within(part) for look in self.items])
 
 
 def spread(items: Sequence[_Item]) -> list[_Item]:

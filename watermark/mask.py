@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 REFERENCE_SHORT: Final = 720
-TEXTURE_GAIN: Final = 1.0
+TEXTURE_GAIN: Final = 1.2
 TEXTURE_EXPONENT: Final = 0.5
 TEXTURE_LIMIT: Final = 20.0
-QUIET: Final = 0.4
-"""Unrest of a generated sky, in grey levels, that hides nothing."""
+QUIET: Final = 1.0
+"""Unrest of a sky or a painted wall, in grey levels, that hides nothing."""
 
 MOTION_GAIN: Final = 0.3
 MOTION_FULL: Final = 12.0

@@ -8,12 +8,13 @@ from typing import Final
 
 import numpy as np
 
-from watermark import search
+from watermark import canonical, search
 from watermark.align import Plane
 from watermark.bend import Anchored, middle_of, unbent
 from watermark.demodulate import ATTEMPTS, CHANNELS, Decoded, Soft, decode, recognise, soften
-from watermark.follow import STANDS_OUT, Trial, at, combined, followed, seen, standing
-from watermark.geometry import Geometry
+from watermark.follow import CELL, STANDS_OUT, Trial, at, combined, followed, seen, standing
+from watermark.geometry import Geometry, Matrix
+from watermark.inset import Rectangle, inset
 from watermark.lattice import Sheet, sheet, spectrum, whitened
 from watermark.looks import Evidence, Looks, spread
 from watermark.reading import CERTAIN_LOG10_P, Mode
@@ -27,6 +28,7 @@ CHANGES_SCANNED: Final = 3
 TRIED: Final = 9
 TRIED_TOGETHER: Final = 4
 TOGETHER: Final = 12
+TOGETHER_AT_FIRST: Final = 6
 REACHES: Final = (0, 1)
 BENT: Final = 3
 SEEN_IN_MIDDLE: Final = 4.2
@@ -76,7 +78,8 @@ class Reader:
         Cheap and likely ways come first: single frames as they were marked, all frames
         together, then the search for scale, mirroring and turns in some of the frames.
         """
-        for stage in (self._alone, self._together, self._moved, self._bent):
+        stages = (self._alone, self._together, self._inset, self._moved, self._bent)
+        for stage in stages:
             found = self._settle(stage())
             if found is not None:
                 return found
@@ -142,6 +145,22 @@ class Reader:
             everything = [*self.looks.items, *self.looks.changes]
             for pattern in self.patterns:
                 yield from self._trials(everything, pattern, Geometry())
+
+    def _inset(self) -> Iterator[Trial]:
+        """A picture in a picture, cut out and read as if it were the whole."""
+        some = [look.levels()[0] for look in spread(self.looks.items)[:ALONE]]
+        part = inset(some)
+        if part is None:
+            return
+        around = _around(part, some[0].shape)
+        looks = self.looks.within(part)
+        inner = Reader(looks=looks, patterns=self.patterns, registry=self.registry)
+        for trial in (*inner._alone(), *inner._together()):
+            matrix = trial.geometry.matrix @ around
+            geometry = replace(
+                trial.geometry, homography=tuple((matrix / matrix[2, 2]).ravel()[:8].tolist())
+            )
+            yield replace(trial, geometry=geometry)
 
     def _moved(self) -> Iterator[Trial]:
         """What a search finds; the clear cases at once, the others best first."""
@@ -241,8 +260,8 @@ class Reader:
     def _several(
         self, part: _Part, pattern: Pattern, found: search.Hypothesis
     ) -> Iterator[Trial]:
-        changes = spread(self.looks.changes)[:TOGETHER]
-        some = [*changes, *spread(self.looks.items)[:TOGETHER]]
+        count = TOGETHER if found.score >= CLEAR else TOGETHER_AT_FIRST
+        some = [*spread(self.looks.changes)[:count], *spread(self.looks.items)[:count]]
         if len(some) > 1:
             yield from self._trials(some, pattern, found.geometry, part.evidence)
 
@@ -268,6 +287,18 @@ class Reader:
         if len(several) > 1:
             for reach in REACHES:
                 yield combined(followed(several, pattern, turns, reach), pattern, geometry)
+            if max(np.abs(one.shift).max() for one in several) > CELL:
+                way = followed(several, pattern, turns, 0, carried=False)
+                yield combined(way, pattern, geometry)
         placed = standing(several, pattern)
         if placed:
             yield combined(placed, pattern, geometry)
+
+
+def _around(part: Rectangle, shape: tuple[int, ...]) -> Matrix:
+    """From places in a plane [H, W] to those in a part that is read as a whole."""
+    height, width = part.bottom - part.top, part.right - part.left
+    scale = canonical.SHORT / min(height, width)
+    x = (part.left + part.right - shape[1]) / 2
+    y = (part.top + part.bottom - shape[0]) / 2
+    return np.array([[scale, 0, -scale * x], [0, scale, -scale * y], [0, 0, 1]])

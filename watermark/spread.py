@@ -21,7 +21,7 @@ from watermark.tile import Pattern, derive_pattern
 from watermark.watermarker import Frames, FramesRefused
 
 MIN_SIDE: Final = 128
-FLAT_RMS: Final = 0.33
+FLAT_RMS: Final = 0.35
 SEEN_SCORE: Final = 3.0
 ELSEWHERE: Final = 2.0
 """How much more it takes to believe a mark that moved: any offset could fit by chance."""

@@ -18,6 +18,8 @@ AMPLIFIED: Final = 32
 FLAT_DETAIL: Final = 1.0
 Plane = NDArray[np.float32]
 
+LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
 
 def luma(frame: NDArray[np.uint8]) -> Plane:
     """BT.601 luma of one frame, float32[H, W]."""
@@ -40,7 +42,9 @@ def looks(clip: Clip, marked: Clip, *, every: int = SAMPLE) -> dict[str, float |
         similar.append(ssim(one, two))
         weighted.append(_weighted_error(one, luma(clip[index - 1]), two) ** 0.5)
         high = (one - cv2.GaussianBlur(one, (0, 0), 2.5)) ** 2
-        change = (two - one)[np.sqrt(cv2.blur(high, (15, 15))) < FLAT_DETAIL]
+        # Not `two - one`: rounding luma itself would add 0.4 grey levels to every change.
+        exact = (marked[index].astype(np.float32) - clip[index]) @ LUMA
+        change = exact[np.sqrt(cv2.blur(high, (15, 15))) < FLAT_DETAIL]
         if change.size > 0.01 * one.size:
             flat.append(float(np.sqrt(np.mean(change**2))))
     pixels = clip.shape[1] * clip.shape[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,18 @@ from watermark import canonical, search
 from watermark.align import Plane
 from watermark.bend import Anchored, middle_of, unbent
 from watermark.demodulate import ATTEMPTS, CHANNELS, Decoded, Soft, decode, recognise, soften
-from watermark.follow import CELL, STANDS_OUT, Trial, at, combined, followed, seen, standing
+from watermark.follow import (
+    CELL,
+    STANDS_OUT,
+    Placed,
+    Seen,
+    Trial,
+    at,
+    combined,
+    followed,
+    seen,
+    standing,
+)
 from watermark.geometry import Geometry, Matrix
 from watermark.inset import Rectangle, inset
 from watermark.lattice import Sheet, sheet, spectrum, whitened
@@ -155,7 +167,7 @@ class Reader:
         around = _around(part, some[0].shape)
         looks = self.looks.within(part)
         inner = Reader(looks=looks, patterns=self.patterns, registry=self.registry)
-        for trial in (*inner._alone(), *inner._together()):
+        for trial in chain(inner._alone(), inner._together()):
             matrix = trial.geometry.matrix @ around
             geometry = replace(
                 trial.geometry, homography=tuple((matrix / matrix[2, 2]).ravel()[:8].tolist())
@@ -282,17 +294,22 @@ class Reader:
         x, y = geometry.offset_x, geometry.offset_y
         if geometry.unmoved:
             x, y = unmoved_offset(evidence[0].planes[0].shape)
+        for placed in self._ways(several, pattern, (x, y)):
+            if placed:
+                yield combined(placed, pattern, geometry)
+
+    def _ways(
+        self, several: Sequence[Seen], pattern: Pattern, offset: tuple[float, float]
+    ) -> Iterator[list[Placed]]:
+        """Where the tile may lie in each piece of evidence, likely ways first."""
         turns = self.looks.turns
-        yield combined(at(several, pattern, x, y, turns), pattern, geometry)
+        yield at(several, pattern, *offset, turns)
         if len(several) > 1:
             for reach in REACHES:
-                yield combined(followed(several, pattern, turns, reach), pattern, geometry)
+                yield followed(several, pattern, turns, reach)
             if max(np.abs(one.shift).max() for one in several) > CELL:
-                way = followed(several, pattern, turns, 0, carried=False)
-                yield combined(way, pattern, geometry)
-        placed = standing(several, pattern)
-        if placed:
-            yield combined(placed, pattern, geometry)
+                yield followed(several, pattern, turns, 0, carried=False)
+        yield standing(several, pattern)
 
 
 def _around(part: Rectangle, shape: tuple[int, ...]) -> Matrix:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.unit.watermark_clips import transcode
+from tests.unit import watermark_clips as clips
 from watermark.keys import WatermarkKey
 from watermark.payload import Payload
 from watermark.spread import SpreadWatermarker
@@ -21,6 +21,10 @@ PAYLOAD = Payload(clip_id=0xC1DE_0000_1234_5678)
 def marker() -> SpreadWatermarker:
     key = WatermarkKey(id="k", secret=b"the key of the attack tests")
     return SpreadWatermarker([key], "org.example.attacks.wm.1")
+
+
+def transcode(clip: Frames, crf: int, group: int = 250) -> Frames:
+    return clips.transcode(clip, crf, fps=FPS, group=group, preset="medium")
 
 
 @functools.cache

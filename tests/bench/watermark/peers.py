@@ -39,6 +39,10 @@ from watermark.spread import SpreadWatermarker
 
 BITS: Final = 32
 FRAMES: Final = 24
+LEAD: Final = 12
+"""Frames that ours marks before the second begins: it is cut from a marked clip, as any
+second of a released clip would be, and so our mark turns over in the middle of it."""
+
 VOTERS: Final = 4
 PEER_CLIPS: Final = (
     "bikes-480",
@@ -124,10 +128,10 @@ SCHEMES: Final = (OURS, "rivagan", "rivagan-equal", "dwtdctsvd")
 
 
 def short(trial: Trial) -> Clip:
-    """The second of a clip that all schemes mark."""
+    """The second of a clip that all schemes mark, after `LEAD` frames that lead to it."""
     clip = trial.draw()
     first = (len(clip) - FRAMES) // 2
-    return clip[first : first + FRAMES]
+    return clip[first - LEAD : first + FRAMES]
 
 
 def bits_of(trial: Trial) -> list[int]:
@@ -142,9 +146,10 @@ def compare(scheme: str, clip_name: str, marker: SpreadWatermarker, shelf: Shelf
     multiplied so that the PSNR is that of ours on the same frames.
     """
     trial = CLIPS[clip_name]
-    clip = short(trial)
+    with_lead = short(trial)
+    clip = with_lead[LEAD:]
     peer = PEERS[scheme.removesuffix(EQUAL)]() if scheme != OURS else None
-    marked, seconds = _ours(trial, clip, marker)
+    marked, seconds = _ours(trial, with_lead, marker)
     if peer is not None:
         wanted = looks(clip, marked)["psnr"]
         marked, seconds = _theirs(peer, scheme.removesuffix(EQUAL), trial, clip, shelf)
@@ -186,7 +191,8 @@ def compare(scheme: str, clip_name: str, marker: SpreadWatermarker, shelf: Shelf
 def _ours(trial: Trial, clip: Clip, marker: SpreadWatermarker) -> tuple[Clip, float]:
     began = time.process_time()
     made = list(marker.embed(iter(chunks(clip)), payload_of(trial), fps=trial.fps))
-    return np.concatenate(made), time.process_time() - began
+    seconds = (time.process_time() - began) * FRAMES / len(clip)
+    return np.concatenate(made)[LEAD:], seconds
 
 
 def _theirs(

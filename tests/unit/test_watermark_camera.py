@@ -132,7 +132,7 @@ def test_the_wrong_key_reads_nothing_of_it_not_even_with_all_frames_together() -
     together = list(reader(copy(), OLD)._together())
     assert together
     assert all(written(trial) is None for trial in together)
-    stranger = marker(OLD).extract([copy()[20:25]], fps=FPS, candidates=[PAYLOAD])
+    stranger = marker(OLD).extract([copy()[20:21]], fps=FPS, candidates=[PAYLOAD])
     assert (stranger.payload, stranger.certain, stranger.geometry) == (None, False, None)
     assert stranger.log10_p == 0.0
 

@@ -27,7 +27,9 @@ OWN_GAIN: Final = 0.6
 smooth areas follows noise, and the mark itself."""
 
 WORTH: Final = 6.0
-"""Squared difference, in grey levels, below which nothing is left to be aligned."""
+CAMERA_WORTH: Final = 2.5
+"""Mean squared differences, in grey levels, below which nothing is left to be aligned in a
+place, or in the whole: a mark that turned over on a flat wall makes one of up to 1.5."""
 
 NEIGHBOURHOOD: Final = (41, 41)
 TRANSITION: Final = (21, 21)
@@ -88,7 +90,8 @@ def _camera(earlier: Plane, later: Plane, own: Places) -> Affine:
     source = _laid(_STANDING, later)[start::GRID_STEP, start::GRID_STEP].reshape(-1, 2)
     target = own[start::GRID_STEP, start::GRID_STEP].reshape(-1, 2)
     inside = np.all((target > 0) & (target < (width, height)), axis=1)
-    if inside.sum() < MIN_PLACES:
+    still = _mean_squared(earlier, later, _STANDING)
+    if inside.sum() < MIN_PLACES or still <= CAMERA_WORTH:
         return _STANDING
     cv2.setRNGSeed(1)
     matrix, _ = cv2.estimateAffinePartial2D(
@@ -96,11 +99,12 @@ def _camera(earlier: Plane, later: Plane, own: Places) -> Affine:
     )
     if matrix is None or not np.all(np.isfinite(matrix)):
         return _STANDING
-    still, after = (
-        float(np.mean(_squared(earlier, later, _laid(one, later))))
-        for one in (_STANDING, matrix)
-    )
-    return np.asarray(matrix) if after < CAMERA_GAIN * still else _STANDING
+    better = _mean_squared(earlier, later, matrix) < CAMERA_GAIN * still
+    return np.asarray(matrix) if better else _STANDING
+
+
+def _mean_squared(earlier: Plane, later: Plane, matrix: Affine) -> float:
+    return float(np.mean(_squared(earlier, later, _laid(matrix, later))))
 
 
 def _laid(matrix: Affine, plane: Plane) -> Places:

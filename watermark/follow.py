@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -39,26 +40,44 @@ _AROUND: Final = np.array([[x, y] for x in (-1.0, 0.0, 1.0) for y in (-1.0, 0.0,
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trial:
-    """Something worth decoding: a spectrum whose offset is taken out, right way up."""
+    """Something worth decoding: a spectrum whose offset is taken out, right way up.
+
+    The geometry is that of the frame `at`.
+    """
 
     spectrum: Spectrum
     pattern: Pattern
     geometry: Geometry
+    at: int
     score: float
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Seen:
-    """Evidence under one geometry: whitened spectra of luma, Cb and Cr, and of their sum.
+    """Evidence under one geometry.
 
     `shift` is how far the camera has carried the tile, in its pixels (x, y).
     """
 
     evidence: Evidence
-    sum: Spectrum
-    white: Spectrum
-    channels: tuple[Spectrum, ...]
+    geometry: Geometry
     shift: NDArray[np.float64]
+
+    @cached_property
+    def raw(self) -> Spectrum:
+        """The spectrum of luma less Cb."""
+        return spectrum(self.evidence.both, self.geometry)
+
+    @cached_property
+    def white(self) -> Spectrum:
+        """The same, whitened."""
+        return whitened(self.raw)
+
+    @cached_property
+    def channels(self) -> tuple[Spectrum, ...]:
+        """The whitened spectra of luma, Cb and Cr, each by itself."""
+        planes = self.evidence.planes
+        return tuple(whitened(spectrum(plane, self.geometry)) for plane in planes)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,15 +102,7 @@ def seen(evidence: Evidence, geometry: Geometry, moved: Matrix) -> Seen:
     matrix /= matrix[2, 2]
     if np.abs(matrix - geometry.matrix)[:2, :2].max() >= UNCHANGED:
         geometry = replace(geometry, homography=tuple(matrix.ravel()[:8].tolist()))
-    raws = [spectrum(plane, geometry) for plane in evidence.planes]
-    total = np.asarray(raws[0] - raws[1], dtype=np.complex64)
-    return Seen(
-        evidence=evidence,
-        sum=total,
-        white=whitened(total),
-        channels=tuple(whitened(raw) for raw in raws),
-        shift=shift,
-    )
+    return Seen(evidence=evidence, geometry=geometry, shift=shift)
 
 
 def at(
@@ -121,7 +132,7 @@ def at(
 
 def standing(several: Sequence[Seen], pattern: Pattern) -> list[Placed]:
     """Those in which the pilots stand out by themselves, wherever they lie."""
-    own = [(one, noticed(one.sum, pattern)) for one in several]
+    own = [(one, noticed(one.raw, pattern)) for one in several]
     return [
         Placed(seen=one, offset_x=sync.offset_x, offset_y=sync.offset_y, sign=sync.sign)
         for one, sync in own
@@ -165,13 +176,15 @@ def followed(
     return placed
 
 
-def combined(placed: Sequence[Placed], pattern: Pattern, geometry: Geometry) -> Trial:
+def combined(
+    placed: Sequence[Placed], pattern: Pattern, geometry: Geometry, at: int = 0
+) -> Trial:
     """Adds evidence and channels, each weighted by how well its pilots are seen.
 
     A colour channel counts with its sign: Cb is marked against luma, and turning the hue
     moves its mark elsewhere.
     """
-    total = np.zeros_like(placed[0].seen.sum)
+    total = np.zeros_like(placed[0].seen.raw)
     for one in placed:
         for index, white in enumerate(one.seen.channels):
             score = score_at(white, pattern, one.offset_x, one.offset_y)
@@ -182,10 +195,13 @@ def combined(placed: Sequence[Placed], pattern: Pattern, geometry: Geometry) -> 
             else:
                 continue
             total += at_offset(white, one.offset_x, one.offset_y) * np.float32(gain)
+    first = placed[0]
+    x, y = (np.array([first.offset_x, first.offset_y]) - first.seen.shift) % SIZE
     return Trial(
         spectrum=total,
         pattern=pattern,
-        geometry=replace(geometry, offset_x=placed[0].offset_x, offset_y=placed[0].offset_y),
+        geometry=replace(geometry, offset_x=float(x), offset_y=float(y)),
+        at=at,
         score=score_at(whitened(total), pattern, 0.0, 0.0),
     )
 

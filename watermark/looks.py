@@ -25,9 +25,6 @@ BURST: Final = 12
 """Looks that follow each other closely: two seconds, so that the mark turns over in each."""
 
 BURSTS: Final = 4
-GAP: Final = round(PERIOD * PER_SECOND)
-"""Looks between the two of a change: one turn of the mark lies between them."""
-
 USUAL_FPS: Final = 24.0
 MIN_SIDE: Final = 16
 HALF: Final = canonical.SHORT // 2
@@ -154,7 +151,9 @@ class Looks:
     def changes(self) -> list[Change]:
         """From each look to the one a second later, or half as long in very short clips."""
         at = {look.frame: look for look in self.items}
-        gap = self.step * (GAP if len(self.items) > GAP + 1 else GAP // 2)
+        # One turn of the mark lies between them.
+        turn = max(1, round(self.period / self.step))
+        gap = self.step * (turn if len(self.items) > turn + 1 else max(1, turn // 2))
         return [
             Change(frame=look.frame + gap, earlier=look, later=at[look.frame + gap])
             for look in self.items
@@ -180,6 +179,12 @@ class Looks:
                 so_far = so_far @ motion(before.levels()[0], look.levels()[0])
             found[look.frame] = so_far
         return found
+
+    def since(self, start: int, frame: int) -> Matrix:
+        """From places in one look's frame to where their content was in another's."""
+        if start == frame:
+            return np.eye(3)
+        return np.asarray(np.linalg.inv(self.moved[start]) @ self.moved[frame])
 
     def within(self, part: Rectangle) -> Looks:
         """The same looks at a part of the picture only."""

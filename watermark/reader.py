@@ -53,11 +53,12 @@ RECOGNISED: Final = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Find:
-    """A payload that was read, by which key and under which geometry."""
+    """A payload that was read, by which key, and under which geometry of the frame `at`."""
 
     decoded: Decoded
     pattern: Pattern
     geometry: Geometry
+    at: int
     score: float
     mode: Mode
 
@@ -136,6 +137,7 @@ class Reader:
             decoded=decoded,
             pattern=trial.pattern,
             geometry=trial.geometry,
+            at=trial.at,
             score=trial.score,
             mode=mode,
         )
@@ -266,6 +268,7 @@ class Reader:
             spectrum=-total if score < 0 else total,
             pattern=pattern,
             geometry=geometry,
+            at=part.evidence.frame,
             score=found.score,
         )
 
@@ -285,18 +288,16 @@ class Reader:
         anchor: Evidence | None = None,
     ) -> Iterator[Trial]:
         """Evidence under a geometry that holds for `anchor`, or else for the first look."""
-        moved = {one.frame: np.eye(3) for one in evidence}
-        if len(evidence) > 1:
-            start = np.eye(3) if anchor is None else self.looks.moved[anchor.frame]
-            back = np.linalg.inv(start)
-            moved = {frame: back @ self.looks.moved[frame] for frame in moved}
-        several = [seen(one, geometry, moved[one.frame]) for one in evidence]
+        if len(evidence) == 1:
+            anchor = evidence[0]
+        start = self.looks.items[0].frame if anchor is None else anchor.frame
+        several = [seen(one, geometry, self.looks.since(start, one.frame)) for one in evidence]
         x, y = geometry.offset_x, geometry.offset_y
         if geometry.unmoved:
             x, y = unmoved_offset(evidence[0].planes[0].shape)
         for placed in self._ways(several, pattern, (x, y)):
             if placed:
-                yield combined(placed, pattern, geometry)
+                yield combined(placed, pattern, geometry, start)
 
     def _ways(
         self, several: Sequence[Seen], pattern: Pattern, offset: tuple[float, float]

@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 
 from watermark.embedder import Embedder
+from watermark.follow import seen
 from watermark.keys import WatermarkKey
 from watermark.lattice import spectrum, whitened
-from watermark.looks import Looks, gather, period
+from watermark.looks import Evidence, Looks, gather, period
 from watermark.payload import Payload
 from watermark.reader import Find, Reader
 from watermark.reading import CERTAIN_LOG10_P, Reading, Span, nothing
@@ -123,21 +124,17 @@ def _checked(chunk: object) -> tuple[int, int]:
 
 
 def _spans(find: Find, looks: Looks, fps: float) -> tuple[Span, ...]:
-    """Where in time the mark is seen, at the place where it was found or elsewhere."""
+    """Where in time the mark is seen: in frames, or in changes between unclear ones."""
     if not (math.isfinite(fps) and fps > 0):
         return ()
+    clear = {one.frame: _seen(one, find, looks) for one in looks.items}
+    scores = dict(clear)
+    for change in looks.changes if min(clear.values()) < SEEN_SCORE else ():
+        if all(clear[frame] < SEEN_SCORE for frame in change.frames):
+            score = _seen(change, find, looks)
+            scores.update({frame: max(score, scores[frame]) for frame in change.frames})
     spans: list[Span] = []
-    geometry = find.geometry
-    seen: dict[int, float] = {}
-    for one in (*looks.items, *looks.changes):
-        if all(seen.get(frame, 0.0) >= SEEN_SCORE for frame in one.frames):
-            continue
-        raw = spectrum(one.both, geometry)
-        there = score_at(whitened(raw), find.pattern, geometry.offset_x, geometry.offset_y)
-        score = max(abs(there) + ELSEWHERE, noticed(raw, find.pattern).score) - ELSEWHERE
-        for frame in one.frames:
-            seen[frame] = max(score, seen.get(frame, 0.0))
-    for frame, score in sorted(seen.items()):
+    for frame, score in sorted(scores.items()):
         if not score >= SEEN_SCORE:
             continue
         start = frame / fps
@@ -147,3 +144,17 @@ def _spans(find: Find, looks: Looks, fps: float) -> tuple[Span, ...]:
             spans.pop()
         spans.append(Span(start=start, end=end, pilot_score=score))
     return tuple(spans)
+
+
+def _seen(one: Evidence, find: Find, looks: Looks) -> float:
+    """The pilots' score where it was found, where the camera took it, or elsewhere."""
+    geometry = find.geometry
+    raw = spectrum(one.both, geometry)
+    there = score_at(whitened(raw), find.pattern, geometry.offset_x, geometry.offset_y)
+    score = max(abs(there), noticed(raw, find.pattern).score - ELSEWHERE)
+    if score >= SEEN_SCORE:
+        return score
+    moved = seen(one, geometry, looks.since(find.at, one.frame))
+    x, y = np.array([geometry.offset_x, geometry.offset_y]) + moved.shift
+    along = score_at(moved.white, find.pattern, float(x), float(y))
+    return max(score, abs(along), noticed(moved.raw, find.pattern).score - ELSEWHERE)

@@ -79,7 +79,7 @@ ATTACKS = {
     "CRF 23": lambda clip: transcode(clip, 23),
     "CRF 30": lambda clip: transcode(clip, 30),
     "half size": half,
-    "half size, CRF 23": lambda clip: transcode(half(clip), 23),
+    "half size, CRF 20": lambda clip: transcode(half(clip), 20),
     "half size and back, CRF 23": lambda clip: transcode(back(half(clip)), 23),
     "crop": crop,
     "crop, CRF 23": lambda clip: transcode(crop(clip), 23),

@@ -106,7 +106,9 @@ def test_it_is_read_whatever_is_done_to_its_time(name: str) -> None:
 
 def test_a_camera_that_zooms_is_followed() -> None:
     way = [(0.0, 0.0, 1 + 0.1 * one / FRAMES) for one in range(FRAMES)]
-    expect(read(transcode(marked(filmed(way)), 26)))
+    found = read(transcode(marked(filmed(way)), 26))
+    expect(found)
+    assert sum(span.end - span.start for span in found.spans) > 0.6 * FRAMES / FPS
 
 
 def test_a_clip_with_a_cut_in_it_is_read() -> None:

@@ -179,6 +179,13 @@ def test_spread_items_reach_every_part_early() -> None:
     assert spread([]) == []
 
 
+@pytest.mark.parametrize("fps", [1.0, 3.0, 4.0, 8.0])
+def test_changes_see_a_turn_at_low_frame_rates(fps: float) -> None:
+    looks = gather(numbered(round(20 * fps)), fps)
+    signs = [[change.sign(phase) for phase in looks.turns] for change in looks.changes]
+    assert np.mean(np.abs(signs)) >= 0.9
+
+
 def test_the_way_of_the_camera_is_added_up_from_look_to_look() -> None:
     rng = np.random.default_rng(3)
     small = rng.uniform(0, 255, (60, 80, 3)).astype(np.float32)

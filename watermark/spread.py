@@ -23,7 +23,7 @@ from watermark.watermarker import Frames, FramesRefused
 
 MIN_SIDE: Final = 128
 FLAT_RMS: Final = 0.35
-SEEN_SCORE: Final = 3.0
+SEEN_SCORE: Final = 3.8
 ELSEWHERE: Final = 2.0
 """How much more it takes to believe a mark that moved: any offset could fit by chance."""
 

@@ -44,7 +44,7 @@ def looks(clip: Clip, marked: Clip, *, every: int = SAMPLE) -> dict[str, float |
         high = (one - cv2.GaussianBlur(one, (0, 0), 2.5)) ** 2
         # Not `two - one`: rounding luma itself would add 0.4 grey levels to every change.
         exact = (marked[index].astype(np.float32) - clip[index]) @ LUMA
-        change = exact[np.sqrt(cv2.blur(high, (15, 15))) < FLAT_DETAIL]
+        change = exact[cv2.blur(high, (15, 15)) < FLAT_DETAIL**2]
         if change.size > 0.01 * one.size:
             flat.append(float(np.sqrt(np.mean(change**2))))
     pixels = clip.shape[1] * clip.shape[2]

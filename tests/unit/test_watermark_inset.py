@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.unit import watermark_clips as clips
 from tests.unit.watermark_clips import PAYLOAD, marked, marker
+from watermark.align import Plane
 from watermark.inset import Rectangle, inset
-from watermark.looks import Plane
 from watermark.reader import Reader
 from watermark.watermarker import Frames
 

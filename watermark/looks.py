@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -34,19 +35,29 @@ _Item = TypeVar("_Item")
 
 
 @dataclass(kw_only=True, eq=False)
-class Evidence:
-    """Residuals of luma, Cb and Cr, each float32[H, W], made when they are first asked for."""
+class Evidence(ABC):
+    """What a reader looks at: one frame, or the change between two."""
 
     frame: int
 
-    @cached_property
-    def planes(self) -> Planes:
-        """The residuals, on the canonical grid."""
-        raise NotImplementedError
+    @abstractmethod
+    def levels(self) -> Planes:
+        """Luma, Cb and Cr as float32 on the canonical grid, chroma at half the size."""
 
+    @abstractmethod
     def sign(self, phase: int) -> int:
         """Which way up the mark is here if it turned over `phase` frames before the first."""
-        raise NotImplementedError
+
+    @cached_property
+    def planes(self) -> Planes:
+        """The residuals of luma, Cb and Cr, each float32[H, W]; made once, when asked for."""
+        luma, blue, red = self.levels()
+        height, width = luma.shape
+        first, second = (
+            np.asarray(cv2.resize(chroma_residual(plane), (width, height)), dtype=np.float32)
+            for plane in (blue, red)
+        )
+        return luma_residual(luma), first, second
 
     @property
     def frames(self) -> tuple[int, ...]:
@@ -67,11 +78,6 @@ class Look(Evidence):
     luma: NDArray[np.float16]
     chroma: NDArray[np.float16]
     period: int = 24
-
-    @cached_property
-    def planes(self) -> Planes:
-        """The residuals of the frame itself: all its content in the mark's band disturbs."""
-        return _residuals(*self.levels())
 
     def sign(self, phase: int) -> int:
         """Which way up the mark is here if it turned over `phase` frames before the first."""
@@ -99,7 +105,7 @@ class Look(Evidence):
         )
 
     def levels(self) -> Planes:
-        """Luma, Cb and Cr as float32, chroma at half the size."""
+        """Luma, Cb and Cr of the frame, 0..255."""
         blue, red = self.chroma.astype(np.float32)
         return self.luma.astype(np.float32), blue, red
 
@@ -115,9 +121,8 @@ class Change(Evidence):
     earlier: Look
     later: Look
 
-    @cached_property
-    def planes(self) -> Planes:
-        """The residuals of the difference."""
+    def levels(self) -> Planes:
+        """The difference of luma, Cb and Cr, of either sign."""
         before, after = self.earlier.levels(), self.later.levels()
         where = places(before[0], after[0])
         height, width = after[1].shape
@@ -126,7 +131,7 @@ class Change(Evidence):
             new - moved(old, np.asarray(there, dtype=np.float32))
             for old, new, there in zip(before, after, (where, half, half), strict=True)
         )
-        return _residuals(luma, blue, red)
+        return luma, blue, red
 
     @property
     def frames(self) -> tuple[int, ...]:
@@ -244,15 +249,6 @@ def period(fps: float) -> int:
 def sound_rate(fps: float) -> float:
     """A frame rate that can be reckoned with."""
     return fps if math.isfinite(fps) and 0 < fps < 1e4 else USUAL_FPS
-
-
-def _residuals(luma: Plane, blue: Plane, red: Plane) -> Planes:
-    height, width = luma.shape
-    first, second = (
-        np.asarray(cv2.resize(chroma_residual(plane), (width, height)), dtype=np.float32)
-        for plane in (blue, red)
-    )
-    return luma_residual(luma), first, second
 
 
 def _look(index: int, frame: Frames, period: int) -> Look:

@@ -187,3 +187,19 @@ def test_frames_of_any_kind_have_places_that_are_numbers(
     assert matrix.shape == (3, 3)
     assert np.isfinite(matrix).all()
     assert abs(np.linalg.det(matrix)) > 1e-6
+
+
+@pytest.mark.parametrize("deviation", [0.3, 0.6])
+def test_a_mark_that_turned_over_is_not_taken_for_a_movement(deviation: float) -> None:
+    rng = np.random.default_rng(4)
+    slope = np.broadcast_to(np.linspace(90, 150, SHAPE[1], dtype=np.float32), SHAPE)
+    for wall in (np.full(SHAPE, 120, dtype=np.float32), slope):
+        grain = [rng.normal(0, 0.5, SHAPE).astype(np.float32) for _ in range(2)]
+        earlier, later = marked(wall, deviation) + grain[0], marked(wall, -deviation) + grain[1]
+        where = places(earlier, later)
+        assert float(np.mean(off(where, standing()) > 0.01)) < 0.02
+        assert np.array_equal(motion(earlier, later), np.eye(3))
+        # The mark itself is still there, twice.
+        change = (later - moved(earlier, where)).ravel()
+        mark = (marked(np.zeros(SHAPE, dtype=np.float32), 1.0)).ravel()
+        assert float(np.corrcoef(change, -mark)[0, 1]) > 0.55

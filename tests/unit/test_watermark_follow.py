@@ -50,9 +50,12 @@ class Planted(Evidence):
     held: Planes
     usable: bool = True
 
+    def levels(self) -> Planes:
+        return self.held
+
     @cached_property
     def planes(self) -> Planes:
-        return self.held
+        return self.levels()
 
     def sign(self, phase: int) -> int:
         if not self.usable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache, lru_cache
 from typing import Final
 
@@ -30,6 +31,9 @@ WORTH: Final = 6.0
 CAMERA_WORTH: Final = 2.5
 """Mean squared differences, in grey levels, below which nothing is left to be aligned in a
 place, or in the whole: a mark that turned over on a flat wall makes one of up to 1.5."""
+
+MOST_ZOOM: Final = 2.0
+"""Within a second, either way."""
 
 NEIGHBOURHOOD: Final = (41, 41)
 TRANSITION: Final = (21, 21)
@@ -98,6 +102,9 @@ def _camera(earlier: Plane, later: Plane, own: Places) -> Affine:
         source[inside], target[inside], method=cv2.RANSAC, ransacReprojThreshold=TOLERANCE
     )
     if matrix is None or not np.all(np.isfinite(matrix)):
+        return _STANDING
+    # All places may point at one (a frame of one colour), which no camera does.
+    if not 1 / MOST_ZOOM <= math.hypot(matrix[0, 0], matrix[1, 0]) <= MOST_ZOOM:
         return _STANDING
     better = _mean_squared(earlier, later, matrix) < CAMERA_GAIN * still
     return np.asarray(matrix) if better else _STANDING

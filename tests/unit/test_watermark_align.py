@@ -144,6 +144,17 @@ def test_a_cut_leaves_the_camera_where_it_is() -> None:
     assert np.array_equal(motion(earlier, later), np.eye(3))
 
 
+@pytest.mark.parametrize("zoom", [0.02, 40.0])
+def test_what_no_camera_does_is_not_a_camera(
+    zoom: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A collapse would explain a frame of one colour, and cannot be undone.
+    answer = np.array([[zoom, 0, 90.0], [0, zoom, 60.0]])
+    monkeypatch.setattr(cv2, "estimateAffinePartial2D", lambda *a, **k: (answer, None))
+    plain = np.full(SHAPE, float(ground()[100, 130]), dtype=np.float32)
+    assert np.array_equal(motion(view(np.eye(3)), plain), np.eye(3))
+
+
 def test_a_moved_plane_lies_where_its_places_say() -> None:
     plane = ground()
     there = moved(plane, standing(plane.shape)[30:130, 50:170])

@@ -1,0 +1,51 @@
+"""Who asks, where and when: what the policy weighs beside the scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from safety.verdict import Category
+
+
+class Audience(StrEnum):
+    """How far a creator was vetted. Stored in policy files and keys: append, never rename."""
+
+    PUBLIC = "public"
+    STUDIO = "studio"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """A recorded consent or licence: this subject may be shown.
+
+    ``subject`` is the id of a name in the lists, for example ``mickey-mouse``.
+    """
+
+    category: Category
+    subject: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """The circumstances of one request; what is unknown counts as the strictest.
+
+    ``region`` is an ISO 3166-1 alpha-2 code; None is in every region. ``at`` is an aware
+    time; None lies in every dated window.
+    """
+
+    audience: Audience = Audience.PUBLIC
+    region: str | None = None
+    at: datetime | None = None
+    grants: frozenset[Grant] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.at is not None and self.at.tzinfo is None:
+            raise ValueError("The time of a request must carry a time zone.")
+
+
+STRICTEST: Final = Circumstances()
+"""A stranger, anywhere, at any time, without any record."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from safety.circumstances import STRICTEST, Circumstances
 from safety.policy_file import Limits, PolicyInvalid, Rule, Tier, read_policy_file
 from safety.verdict import Action, Category, FrameScores, Reason, Stage, Verdict
 
@@ -75,7 +76,12 @@ class Policy:
         )
 
     def judge(
-        self, scores: Mapping[Category, float], *, stage: Stage, judges: tuple[str, ...]
+        self,
+        scores: Mapping[Category, float],
+        *,
+        stage: Stage,
+        judges: tuple[str, ...],
+        circumstances: Circumstances = STRICTEST,
     ) -> Verdict:
         """The verdict on one item from its scores, each a number in 0..1.
 
@@ -97,7 +103,11 @@ class Policy:
         return self._verdict(tuple(reasons.values()), known, stage, judges)
 
     def judge_frames(
-        self, frames: Sequence[FrameScores], *, judges: tuple[str, ...]
+        self,
+        frames: Sequence[FrameScores],
+        *,
+        judges: tuple[str, ...],
+        circumstances: Circumstances = STRICTEST,
     ) -> Verdict:
         """The verdict on a clip from the scores of its sampled frames.
 
@@ -112,7 +122,12 @@ class Policy:
         highest: dict[Category, float] = {}
         spans: dict[tuple[Category | None, str, Action], list[_Span]] = {}
         for position, frame in enumerate(frames):
-            verdict = self.judge(frame.scores, stage=Stage.FRAMES, judges=judges)
+            verdict = self.judge(
+                frame.scores,
+                stage=Stage.FRAMES,
+                judges=judges,
+                circumstances=circumstances,
+            )
             for category, score in verdict.scores.items():
                 highest[category] = max(score, highest.get(category, 0.0))
             reasons = verdict.reasons

@@ -96,6 +96,9 @@ class Video(Table):
     )
     id: Mapped[str] = mapped_column(sa.String(40), primary_key=True, comment="video_<32 hex>")
     tenant_id: Mapped[str] = mapped_column(sa.ForeignKey("tenants.id"), comment="Owner")
+    key_id: Mapped[str | None] = mapped_column(
+        sa.String(40), comment="Key that asked; null: unknown"
+    )
     clip_id: Mapped[str] = mapped_column(
         sa.String(16), unique=True, comment="Random 64-bit watermark payload, hex"
     )
@@ -103,6 +106,31 @@ class Video(Table):
         sa.String(64), comment="SHA-256 of the canonical request, for retries without a key"
     )
     prompt: Mapped[str] = mapped_column(sa.Text, comment="Personal; never logged or signed")
+    negative_prompt: Mapped[str] = mapped_column(
+        sa.Text,
+        default="",
+        server_default="",
+        comment="What the clip must not show; personal, never logged or signed",
+    )
+    title: Mapped[str] = mapped_column(
+        sa.Text,
+        default="",
+        server_default="",
+        comment="What the creator calls the clip; personal",
+    )
+    project: Mapped[str | None] = mapped_column(
+        sa.String(100), comment="Whose consent and licence records"
+    )
+    remixed_from: Mapped[str | None] = mapped_column(
+        sa.String(40), comment="Video that this one changes"
+    )
+    lineage: Mapped[list[str] | None] = mapped_column(
+        sa.JSON(none_as_null=True),
+        comment="Prompts that this one changes, oldest first; personal",
+    )
+    rewrite_of: Mapped[str | None] = mapped_column(
+        sa.String(80), comment="Refused request whose offered wording this is"
+    )
     model: Mapped[str] = mapped_column(sa.String(100), comment="Generator name")
     seconds: Mapped[int] = mapped_column(comment="Asked length")
     width: Mapped[int] = mapped_column(comment="Pixels")

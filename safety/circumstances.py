@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from safety.verdict import Category
 
@@ -45,6 +46,35 @@ class Circumstances:
     def __post_init__(self) -> None:
         if self.at is not None and self.at.tzinfo is None:
             raise ValueError("The time of a request must carry a time zone.")
+
+    def words(self) -> dict[str, str]:
+        """Audience, region and time as plain words for the record; what is unknown is left
+        out. Grants are not told: they have done their work before anything is scored.
+        """
+        told = {"audience": str(self.audience)}
+        if self.region is not None:
+            told["region"] = self.region
+        if self.at is not None:
+            told["at"] = self.at.isoformat()
+        return told
+
+    @classmethod
+    def from_words(cls, told: Mapping[str, object]) -> Self:
+        """What ``words`` told. Anything that cannot be read counts as the strictest."""
+        try:
+            audience = Audience(str(told.get("audience")))
+        except ValueError:
+            audience = Audience.PUBLIC
+        region = told.get("region")
+        try:
+            at = datetime.fromisoformat(str(told.get("at")))
+        except ValueError:
+            at = None
+        return cls(
+            audience=audience,
+            region=region if isinstance(region, str) else None,
+            at=at if at is not None and at.tzinfo is not None else None,
+        )
 
 
 STRICTEST: Final = Circumstances()

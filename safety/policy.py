@@ -14,24 +14,26 @@ from pathlib import Path
 from types import MappingProxyType
 
 from safety.circumstances import STRICTEST, Circumstances
-from safety.policy_file import Limits, PolicyInvalid, Rule, Tier, read_policy_file
+from safety.limits import Limits, Rule, Tier
+from safety.policy_file import FAULT_RULE, PolicyFile, PolicyInvalid
+from safety.soundness import faults
 from safety.verdict import Action, Category, FrameScores, Reason, Stage, Verdict
+from safety.windows import Window
 
 POLICY_PATH = Path(__file__).parent / "policy.toml"
 """The policy that ships with the package."""
-
-FAULT_RULE = "CG-FAULT"
 
 __all__ = ["FAULT_RULE", "POLICY_PATH", "Limits", "Policy", "PolicyInvalid", "Rule", "Tier"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """A complete set of rules, one for each category of the taxonomy.
+    """A complete set of rules, one for each category of the taxonomy, and dated windows.
 
     ``hash`` is the SHA-256 (hex) of the file the policy came from. ``minor_sexual_limit`` is
     the sexual score from which a text that also speaks of a minor counts as
-    ``sexual_minors``. The constructor raises PolicyInvalid when a category is not covered.
+    ``sexual_minors``. The constructor raises PolicyInvalid, with one sentence per fault, when
+    anything that ``safety.soundness`` lists does not hold.
     """
 
     version: str
@@ -39,20 +41,14 @@ class Policy:
     rules: Mapping[Category, Rule]
     minor_sexual_limit: float
     fault_text: str
+    windows: tuple[Window, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", MappingProxyType(dict(self.rules)))
-        if missing := [c.value for c in Category if c not in self.rules]:
-            raise PolicyInvalid(f"The policy does not cover: {', '.join(missing)}.")
+        if found := tuple(faults(self.rules, self.windows, reserved=FAULT_RULE)):
+            raise PolicyInvalid(" ".join(found))
         if not 0.0 < self.minor_sexual_limit <= 1.0:
             raise PolicyInvalid("The limit for sexual scores beside a minor must be in 0..1.")
-        if all(rule.frames is None for rule in self.rules.values()):
-            raise PolicyInvalid("The policy judges nothing on frames.")
-        minors = self.rules[Category.SEXUAL_MINORS]
-        if minors.tier is not Tier.PROHIBITED or minors.overridable:
-            raise PolicyInvalid("sexual_minors must be prohibited and not overridable.")
-        if any(x.review != x.block for x in (minors.prompt, minors.frames) if x is not None):
-            raise PolicyInvalid("Whatever reaches the limit of sexual_minors must be blocked.")
 
     @classmethod
     def load(cls, path: Path) -> Policy:
@@ -66,11 +62,12 @@ class Policy:
     @classmethod
     def parse(cls, content: bytes) -> Policy:
         """Reads a policy from the bytes of its TOML file; raises PolicyInvalid."""
-        raw = read_policy_file(content)
+        raw = PolicyFile.read(content)
         return cls(
             version=raw.version,
             hash=hashlib.sha256(content).hexdigest(),
             rules=raw.rules,
+            windows=raw.windows,
             minor_sexual_limit=raw.minor_sexual_limit,
             fault_text=raw.fault_text,
         )
@@ -87,20 +84,22 @@ class Policy:
 
         Total: it answers for any mapping. A category that the policy judges at this stage and
         that has no score → REVIEW. A score that is not a number in 0..1 → BLOCK. A key that is
-        no category → BLOCK. No scores at all → REVIEW.
+        no category → BLOCK. No scores at all → REVIEW. The strictest of the audience's limits
+        and of every window that is, or may be, open counts; a window that made it stricter is
+        a reason of its own.
         """
-        known, reasons = self._sift(scores, stage)
+        known, faulty = self._sift(scores, stage)
+        open_now = self.open_windows(circumstances)
+        reasons = list(faulty.values())
         for category, rule in self.rules.items():
-            limits = _limits(rule, stage)
-            if limits is None or category in reasons:
+            limits = rule.limits(stage, circumstances.audience)
+            if limits is None or category in faulty:
                 continue
             if category not in known:
-                reasons[category] = self.fault(category, stage)
+                reasons.append(self.fault(category, stage))
                 continue
-            action = limits.act(known[category])
-            if action is not Action.ALLOW:
-                reasons[category] = _reason(rule, stage, action)
-        return self._verdict(tuple(reasons.values()), known, stage, judges)
+            reasons += _grounds(rule, limits, open_now, known[category], stage)
+        return self._verdict(tuple(reasons), known, stage, judges, circumstances)
 
     def judge_frames(
         self,
@@ -118,7 +117,7 @@ class Policy:
         """
         if not frames:
             held = (self.fault(None, Stage.FRAMES),)
-            return self._verdict(held, {}, Stage.FRAMES, judges)
+            return self._verdict(held, {}, Stage.FRAMES, judges, circumstances)
         highest: dict[Category, float] = {}
         spans: dict[tuple[Category | None, str, Action], list[_Span]] = {}
         for position, frame in enumerate(frames):
@@ -141,7 +140,11 @@ class Policy:
                 elif not (runs and runs[-1].last == position):
                     runs.append(_Span(reason, position, seconds, seconds))
         found = tuple(span.as_reason() for runs in spans.values() for span in runs)
-        return self._verdict(found, highest, Stage.FRAMES, judges)
+        return self._verdict(found, highest, Stage.FRAMES, judges, circumstances)
+
+    def open_windows(self, circumstances: Circumstances) -> tuple[Window, ...]:
+        """The windows that are open there and then, or that may be for all that is known."""
+        return tuple(window for window in self.windows if window.is_open(circumstances))
 
     def may_override(self, verdict: Verdict) -> bool:
         """True when a person may turn this verdict into ALLOW.
@@ -192,6 +195,7 @@ class Policy:
         scores: Mapping[Category, float],
         stage: Stage,
         judges: tuple[str, ...],
+        circumstances: Circumstances,
     ) -> Verdict:
         ordered = tuple(sorted(reasons, key=lambda r: (-r.action.severity, r.start or 0.0)))
         action = ordered[0].action if ordered else Action.ALLOW
@@ -202,6 +206,7 @@ class Policy:
             policy=self.hash,
             judges=judges,
             stage=stage,
+            circumstances=circumstances.words(),
         )
 
 
@@ -232,18 +237,23 @@ class _Span:
         )
 
 
-def _reason(rule: Rule, stage: Stage, action: Action) -> Reason:
-    return Reason(
-        category=rule.category, stage=stage, rule=rule.rule, text=rule.text, action=action
-    )
-
-
-def _limits(rule: Rule, stage: Stage) -> Limits | None:
-    match stage:
-        case Stage.PROMPT:
-            return rule.prompt
-        case Stage.FRAMES:
-            return rule.frames
+def _grounds(
+    rule: Rule, limits: Limits, open_now: tuple[Window, ...], score: float, stage: Stage
+) -> list[Reason]:
+    """Why this score stops the item: the rule, and each window that is stricter than it."""
+    action = limits.act(score)
+    named: list[tuple[str, str, Action]] = []
+    if action is not Action.ALLOW:
+        named.append((rule.rule, rule.text, action))
+    for window in open_now:
+        if rule.category in window.categories:
+            inside = window.tighten(limits).act(score)
+            if inside.severity > action.severity:
+                named.append((window.rule, window.text, inside))
+    return [
+        Reason(category=rule.category, stage=stage, rule=ident, text=text, action=follows)
+        for ident, text, follows in named
+    ]
 
 
 def _category(key: object) -> Category | None:

@@ -2,110 +2,124 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Annotated, Literal
+from datetime import date, datetime
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+)
 
+from safety.circumstances import Audience
+from safety.limits import VETTING, Limits, Rule, Tier
+from safety.regions import REGIONS
 from safety.verdict import Action, Category
+from safety.windows import Window
 
 MAX_POLICY_BYTES = 1024 * 1024
+MAX_WINDOWS = 200
+FAULT_RULE = "CG-FAULT"
+"""The rule id of an item that could not be judged; no policy may give it another meaning."""
 
 
 class PolicyInvalid(ValueError):
     """Raised when a policy file cannot be read, or does not cover the whole taxonomy."""
 
 
-class Tier(StrEnum):
-    """How a policy treats a category. Stored in policy files: append, never rename."""
-
-    PROHIBITED = "prohibited"
-    RESTRICTED = "restricted"
-    SENSITIVE = "sensitive"
-    SIGNAL = "signal"
+def _boolean(value: object) -> object:
+    """TOML has booleans, so that 0 is a number and not a way to write false."""
+    if isinstance(value, bool):
+        return value
+    raise ValueError("must be true or false")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Where a score begins to matter: 0 < ``review`` <= ``block`` <= 1, compared with >=.
-
-    ``at_review`` and ``at_block`` are what then happens, taken from the tier.
-    """
-
-    review: float
-    block: float
-    at_review: Action
-    at_block: Action
-
-    def act(self, score: float) -> Action:
-        """The action for a score in 0..1; anything else, NaN included, gives BLOCK."""
-        if 0.0 <= score < self.review:
-            return Action.ALLOW
-        if self.review <= score < self.block:
-            return self.at_review
-        if self.block <= score <= 1.0:
-            return self.at_block
-        return Action.BLOCK
+def _zoned(value: object) -> datetime:
+    """Only a date with a time and its offset from UTC names one moment everywhere."""
+    if isinstance(value, datetime) and value.utcoffset() is not None:
+        return value
+    kind = "a date without a time" if type(value) is date else "not a time with an offset"
+    raise ValueError(f"is {kind}; write it like 2027-04-05T00:00:00+02:00")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """What the policy says about one category.
-
-    ``rule`` and ``text`` are shown to creators. ``frames`` is None when the policy states that
-    no frame model judges the category. ``overridable`` False means that no person may release
-    what this rule stopped.
-    """
-
-    category: Category
-    tier: Tier
-    rule: str
-    text: str
-    overridable: bool
-    prompt: Limits
-    frames: Limits | None
+def _known_region(value: str) -> str:
+    if value in REGIONS:
+        return value
+    raise ValueError(f"{value!r} is not a code of ISO 3166-1 alpha-2")
 
 
 _Sentence = Annotated[str, Field(pattern=r"^\S.{8,298}[.!?]$")]
 _RuleId = Annotated[str, Field(pattern=r"^[A-Z]{2,8}-[A-Z0-9]{1,12}$")]
-_Threshold = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
+_Threshold = Annotated[float, Field(strict=True, gt=0.0, le=1.0, allow_inf_nan=False)]
+_Moment = Annotated[datetime, BeforeValidator(_zoned)]
+_Region = Annotated[str, AfterValidator(_known_region)]
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _TierFile(_Table):
+class _Actions(_Table):
     at_review: Action
     at_block: Action
 
 
-class _LimitsFile(_Table):
+class _TierFile(_Actions):
+    studio: _Actions | None = None
+    internal: _Actions | None = None
+
+
+class _Thresholds(_Table):
     review: _Threshold
     block: _Threshold
 
-    def limits(self, tier: _TierFile) -> Limits:
-        if self.review <= self.block:
-            return Limits(
-                review=self.review,
-                block=self.block,
-                at_review=tier.at_review,
-                at_block=tier.at_block,
+
+class _LimitsFile(_Thresholds):
+    studio: _Thresholds | None = None
+    internal: _Thresholds | None = None
+
+    def limits(self, tier: _TierFile) -> dict[Audience, Limits]:
+        """The limits of each audience; one that is not named is treated as the next less
+        vetted one, which is the strictest that it may be.
+        """
+        thresholds: _Thresholds = self
+        actions: _Actions = tier
+        found: dict[Audience, Limits] = {}
+        for audience in VETTING:
+            thresholds = getattr(self, audience.value, None) or thresholds
+            actions = getattr(tier, audience.value, None) or actions
+            if thresholds.review > thresholds.block:
+                raise PolicyInvalid("A threshold for review lies above the one for block.")
+            if actions.at_review.severity > actions.at_block.severity:
+                raise PolicyInvalid("A tier is milder where scores are higher.")
+            found[audience] = Limits(
+                review=thresholds.review,
+                block=thresholds.block,
+                at_review=actions.at_review,
+                at_block=actions.at_block,
             )
-        raise PolicyInvalid("A threshold for review lies above the one for block.")
+        return found
 
 
 class _Unjudged(_Table):
-    judged: Literal[False]
+    judged: Annotated[Literal[False], BeforeValidator(_boolean)]
 
 
 class _CategoryFile(_Table):
     tier: Tier
     rule: _RuleId
     text: _Sentence
-    overridable: bool
+    overridable: StrictBool
+    liftable: StrictBool = False
+    liftable_from: Audience = Audience.PUBLIC
     prompt: _LimitsFile
     frames: _LimitsFile | _Unjudged
 
@@ -118,22 +132,66 @@ class _FaultFile(_Table):
     text: _Sentence
 
 
+class _StricterFile(_Table):
+    multiply: _Threshold = 1.0
+    review: _Threshold | None = None
+    block: _Threshold | None = None
+    at_least: Action = Action.ALLOW
+
+
+class _WindowFile(_Table):
+    id: _RuleId
+    text: _Sentence
+    start: _Moment = Field(alias="from")
+    end: _Moment = Field(alias="to")
+    regions: Annotated[list[_Region], Field(min_length=1)] | Literal["*"]
+    categories: Annotated[list[Category], Field(min_length=1)]
+    stricter: _StricterFile
+
+    def window(self) -> Window:
+        regions = None if self.regions == "*" else frozenset(self.regions)
+        return Window(
+            rule=self.id,
+            text=self._text(),
+            start=self.start,
+            end=self.end,
+            regions=regions,
+            categories=frozenset(self.categories),
+            factor=self.stricter.multiply,
+            review=self.stricter.review,
+            block=self.stricter.block,
+            at_least=self.stricter.at_least,
+        )
+
+    def _text(self) -> str:
+        """The sentence with its dates and regions, which so cannot contradict the rule."""
+        everywhere = self.regions == "*"
+        told = {
+            "{from}": self.start.date().isoformat(),
+            "{to}": self.end.date().isoformat(),
+            "{regions}": "every region" if everywhere else ", ".join(sorted(self.regions)),
+        }
+        text = re.sub(r"\{[a-z]+\}", lambda m: told.get(m[0], m[0]), self.text)
+        if "{" in text or "}" in text:
+            raise PolicyInvalid(f"The text of {self.id} knows {{from}}, {{to}}, {{regions}}.")
+        return text
+
+
 class _PolicyFile(_Table):
     version: Annotated[str, Field(min_length=1, max_length=64)]
     fault: _FaultFile
     minors: _MinorsFile
     tiers: dict[Tier, _TierFile]
     categories: dict[Category, _CategoryFile]
+    windows: Annotated[list[_WindowFile], Field(max_length=MAX_WINDOWS)] = []
 
     def rule(self, category: Category) -> Rule:
         raw = self.categories[category]
         tier = self.tiers.get(raw.tier)
         if tier is None:
             raise PolicyInvalid(f"The policy does not define the tier {raw.tier.value}.")
-        if tier.at_review.severity > tier.at_block.severity:
-            raise PolicyInvalid(f"The tier {raw.tier.value} is milder where scores are higher.")
-        if raw.tier is Tier.PROHIBITED and tier.at_block is not Action.BLOCK:
-            raise PolicyInvalid("The prohibited tier must block.")
+        if raw.liftable_from is not Audience.PUBLIC and not raw.liftable:
+            raise PolicyInvalid(f"{category.value} says who may lift it, but is not liftable.")
         return Rule(
             category=category,
             tier=raw.tier,
@@ -142,6 +200,7 @@ class _PolicyFile(_Table):
             overridable=raw.overridable,
             prompt=raw.prompt.limits(tier),
             frames=None if isinstance(raw.frames, _Unjudged) else raw.frames.limits(tier),
+            lifted_from=raw.liftable_from if raw.liftable else None,
         )
 
 
@@ -150,22 +209,34 @@ class PolicyFile:
     """What a valid policy file says, still without the promise that it covers everything."""
 
     version: str
-    rules: dict[Category, Rule]
+    rules: Mapping[Category, Rule]
+    windows: tuple[Window, ...]
     minor_sexual_limit: float
     fault_text: str
 
+    @classmethod
+    def read(cls, content: bytes) -> Self:
+        """Reads the bytes of a policy file; raises PolicyInvalid when they are not one."""
+        if len(content) > MAX_POLICY_BYTES:
+            raise PolicyInvalid("The policy file is too large.")
+        try:
+            raw = _PolicyFile.model_validate(tomllib.loads(content.decode("utf-8")))
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+            raise PolicyInvalid(f"The policy file is not valid TOML: {error}.") from error
+        except ValidationError as error:
+            raise PolicyInvalid(f"The policy file is not valid: {_told(error)}.") from error
+        return cls(
+            version=raw.version,
+            rules={category: raw.rule(category) for category in raw.categories},
+            windows=tuple(window.window() for window in raw.windows),
+            minor_sexual_limit=raw.minors.sexual_score,
+            fault_text=raw.fault.text,
+        )
 
-def read_policy_file(content: bytes) -> PolicyFile:
-    """Reads the bytes of a policy file; raises PolicyInvalid when they are not a valid one."""
-    if len(content) > MAX_POLICY_BYTES:
-        raise PolicyInvalid("The policy file is too large.")
-    try:
-        raw = _PolicyFile.model_validate(tomllib.loads(content.decode("utf-8")))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
-        raise PolicyInvalid(f"The policy file is not valid: {error}") from error
-    return PolicyFile(
-        version=raw.version,
-        rules={category: raw.rule(category) for category in raw.categories},
-        minor_sexual_limit=raw.minors.sexual_score,
-        fault_text=raw.fault.text,
+
+def _told(error: ValidationError) -> str:
+    """The faults, each with the place of the value it concerns."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        for fault in error.errors()
     )

@@ -77,6 +77,9 @@ class Verdict:
     ``scores`` holds a number in 0..1 for every category that was judged; a category without
     a score is absent, never 0. ``policy`` is the SHA-256 (hex) of the policy file in force.
     ``judges`` names every model and rule file that took part, as ``name@version``.
+    ``circumstances`` are those under which it was given, as ``Circumstances.words`` tells
+    them. ``shadow`` is what a policy on trial said of the same scores: ``policy`` (its hash)
+    and ``action``; None when there is none or it failed. It decides nothing.
     """
 
     action: Action
@@ -85,9 +88,13 @@ class Verdict:
     policy: str
     judges: tuple[str, ...] = ()
     stage: Stage = Stage.PROMPT
+    circumstances: Mapping[str, str] = field(default_factory=dict)
+    shadow: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scores", MappingProxyType(dict(self.scores)))
+        told = MappingProxyType(dict(self.circumstances))
+        object.__setattr__(self, "circumstances", told)
         if self.action is not Action.ALLOW and not self.reasons:
             raise ValueError("A verdict that does not allow must carry a reason.")
 

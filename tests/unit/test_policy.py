@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from safety.circumstances import Audience
+from safety.limits import Limits
 from safety.policy import FAULT_RULE, POLICY_PATH, Policy, PolicyInvalid
 from safety.verdict import Action, Category, FrameScores, Stage
 
@@ -20,6 +22,10 @@ CLEAN = dict.fromkeys(Category, 0.0)
 
 def judge(scores: dict[Category, float]) -> Action:
     return POLICY.judge(scores, stage=Stage.PROMPT, judges=("test@1",)).action
+
+
+def limits(category: Category) -> Limits:
+    return POLICY.rules[category].prompt[Audience.PUBLIC]
 
 
 def frame(index: int, **scores: float) -> FrameScores:
@@ -121,7 +127,7 @@ def test_no_scores_at_all_hold() -> None:
 
 
 def test_whatever_reaches_the_limit_of_sexual_minors_is_blocked_and_never_released() -> None:
-    limit = POLICY.rules[Category.SEXUAL_MINORS].prompt.review
+    limit = limits(Category.SEXUAL_MINORS).review
     scores = {**CLEAN, Category.SEXUAL_MINORS: limit}
     verdict = POLICY.judge(scores, stage=Stage.PROMPT, judges=())
     assert verdict.action is Action.BLOCK
@@ -129,9 +135,8 @@ def test_whatever_reaches_the_limit_of_sexual_minors_is_blocked_and_never_releas
 
 
 def test_a_person_may_release_a_held_item_but_never_a_blocked_one() -> None:
-    rule = POLICY.rules[Category.HATE]
     held = POLICY.judge(
-        {**CLEAN, Category.HATE: rule.prompt.review}, stage=Stage.PROMPT, judges=()
+        {**CLEAN, Category.HATE: limits(Category.HATE).review}, stage=Stage.PROMPT, judges=()
     )
     blocked = POLICY.judge({**CLEAN, Category.HATE: 1.0}, stage=Stage.PROMPT, judges=())
     assert held.action is Action.REVIEW

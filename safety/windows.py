@@ -1,0 +1,66 @@
+"""Windows: periods in which the policy is stricter about some categories, in some regions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from safety.circumstances import Circumstances
+from safety.limits import Limits
+from safety.regions import REGIONS
+from safety.verdict import Action, Category
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A dated period, for example before an election. It can only make the policy stricter.
+
+    Open from ``start`` to ``end``, both aware and both included. ``regions`` are codes of
+    ISO 3166-1; None means everywhere. Inside it each threshold is multiplied by ``factor``
+    (0..1) and is at most ``review`` or ``block`` where these are set, and what follows is at
+    least ``at_least``. ``rule`` and ``text`` are shown to creators.
+    """
+
+    rule: str
+    text: str
+    start: datetime
+    end: datetime
+    regions: frozenset[str] | None
+    categories: frozenset[Category]
+    factor: float = 1.0
+    review: float | None = None
+    block: float | None = None
+    at_least: Action = Action.ALLOW
+
+    def is_open(self, circumstances: Circumstances) -> bool:
+        """False only when time or region are known and surely outside."""
+        return not self._past_or_future(circumstances.at) and not self._elsewhere(
+            circumstances.region
+        )
+
+    def tighten(self, limits: Limits) -> Limits:
+        """The limits inside the window: no part is milder than before."""
+        block = self._lower(limits.block, self.block)
+        return Limits(
+            review=min(self._lower(limits.review, self.review), block),
+            block=block,
+            at_review=_strictest(limits.at_review, self.at_least),
+            at_block=_strictest(limits.at_block, self.at_least),
+        )
+
+    def _lower(self, threshold: float, bound: float | None) -> float:
+        lowered = min(threshold, threshold * self.factor)
+        return lowered if bound is None else min(lowered, bound)
+
+    def _past_or_future(self, at: datetime | None) -> bool:
+        if at is None or at.utcoffset() is None:
+            return False
+        return at < self.start or at > self.end
+
+    def _elsewhere(self, region: str | None) -> bool:
+        """A code that ISO does not know might be anywhere."""
+        return self.regions is not None and region in REGIONS - self.regions
+
+
+def _strictest(one: Action, other: Action) -> Action:
+    return max(one, other, key=lambda action: action.severity)

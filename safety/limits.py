@@ -43,6 +43,14 @@ class Limits:
             return self.at_block
         return Action.BLOCK
 
+    def threshold(self, action: Action) -> float | None:
+        """The least score at which at least this happens; None when no score leads to it."""
+        if self.at_review.severity >= action.severity:
+            return self.review
+        if self.at_block.severity >= action.severity:
+            return self.block
+        return None
+
     def no_stricter_than(self, other: Limits) -> bool:
         """True when each part is as mild as the other's, and so is the action at any score.
 
@@ -99,10 +107,18 @@ class Rule:
 
         None when the category is not judged at the stage.
         """
-        at_stage = self.prompt if stage is Stage.PROMPT else self.frames
+        at_stage = self.at(stage)
         if at_stage is None:
             return None
         return at_stage.get(audience, at_stage[Audience.PUBLIC])
+
+    def at(self, stage: Stage) -> Mapping[Audience, Limits] | None:
+        """The limits of every audience at a stage; None when it is not judged there."""
+        match stage:
+            case Stage.PROMPT:
+                return self.prompt
+            case Stage.FRAMES:
+                return self.frames
 
 
 VETTING = (Audience.PUBLIC, Audience.STUDIO, Audience.INTERNAL)

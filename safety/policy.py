@@ -88,6 +88,15 @@ class Policy:
         and of every window that is, or may be, open counts; a window that made it stricter is
         a reason of its own.
         """
+        return self._judge(scores, stage, judges, circumstances)
+
+    def _judge(
+        self,
+        scores: Mapping[Category, float],
+        stage: Stage,
+        judges: tuple[str, ...],
+        circumstances: Circumstances,
+    ) -> Verdict:
         known, faulty = self._sift(scores, stage)
         open_now = self.open_windows(circumstances)
         reasons = list(faulty.values())
@@ -121,12 +130,7 @@ class Policy:
         highest: dict[Category, float] = {}
         spans: dict[tuple[Category | None, str, Action], list[_Span]] = {}
         for position, frame in enumerate(frames):
-            verdict = self.judge(
-                frame.scores,
-                stage=Stage.FRAMES,
-                judges=judges,
-                circumstances=circumstances,
-            )
+            verdict = self._judge(frame.scores, Stage.FRAMES, judges, circumstances)
             for category, score in verdict.scores.items():
                 highest[category] = max(score, highest.get(category, 0.0))
             reasons = verdict.reasons

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
@@ -65,7 +66,7 @@ def _faults_of_rule(category: Category, rule: Rule) -> Iterator[str]:
         yield f"The rule of {name} is that of another category."  # 1
     if rule.liftable and (category not in LIFTABLE or rule.lifted_from not in VETTING):
         yield f"{name} cannot be lifted by a record."  # 7
-    for at_stage in (rule.prompt, rule.frames):
+    for at_stage in map(rule.at, Stage):
         if at_stage is None:
             continue
         if set(at_stage) != set(VETTING):
@@ -92,7 +93,7 @@ def _is_ordered(limits: Limits) -> bool:
 def _faults_of_minors(rule: Rule) -> Iterator[str]:
     if rule.tier is not Tier.PROHIBITED or rule.overridable or rule.liftable:
         yield "sexual_minors must be prohibited, and nobody and nothing lifts it."  # 6
-    for at_stage in (rule.prompt, rule.frames):
+    for at_stage in map(rule.at, Stage):
         every = set() if at_stage is None else set(at_stage.values())
         if len(every) > 1:
             yield "sexual_minors must be the same for every audience."  # 6
@@ -133,6 +134,31 @@ def _publics(rule: Rule) -> Iterator[Limits]:
 
 def _raises(bound: float | None, threshold: float) -> bool:
     return bound is not None and not bound <= threshold
+
+
+def remarks(
+    rules: Mapping[Category, Rule], windows: tuple[Window, ...], *, now: datetime
+) -> Iterator[str]:
+    """What a sound policy does that its author may not have meant, as sentences."""
+    for stage in Stage:
+        if unjudged := [c.value for c, rule in rules.items() if rule.at(stage) is None]:
+            yield f"Not judged on {stage.value}: {', '.join(unjudged)}."
+        for audience in VETTING:
+            free = [
+                category.value
+                for category, rule in rules.items()
+                if (limits := rule.limits(stage, audience)) is not None
+                and limits.threshold(Action.REVIEW) is None
+            ]
+            if free:
+                yield f"At no {stage.value} score stopped for {audience}: {', '.join(free)}."
+    for window in windows:
+        if idle := [
+            c.value for c in sorted(window.categories) if not changes(window, rules[c])
+        ]:
+            yield f"The window {window.rule} changes nothing for: {', '.join(idle)}."
+        if window.end < now:
+            yield f"The window {window.rule} is over."
 
 
 def changes(window: Window, rule: Rule) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import audit, clips, demo, judges, keys, marks, service
+from gateway.cli import audit, clips, demo, judges, keys, marks, policy, service
 
 app = typer.Typer(
     name="cinegate",
@@ -59,6 +59,7 @@ app.command()(judges.classify)
 app.add_typer(marks.app, name="watermark")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(policy.app, name="policy")
 app.command()(service.migrate)
 app.command()(service.serve)
 app.command()(service.work)

@@ -93,6 +93,11 @@ def test_thresholds_may_differ_for_each_audience_of_a_category() -> None:
             f'at_review = "allow"\nat_block = "review"\ninternal = {HELD}',
             "[tiers.signal]",
         ),
+        (
+            'studio = { at_review = "allow", at_block = "allow" }',
+            'studio = { at_review = "allow", at_block = "block" }',
+            "[tiers.sensitive]",
+        ),
         # Prohibited for somebody only.
         (
             'at_block = "block"',
@@ -140,6 +145,14 @@ def test_thresholds_may_differ_for_each_audience_of_a_category() -> None:
 def test_a_policy_that_is_unsound_is_refused(old: str, new: str, after: str) -> None:
     with pytest.raises(PolicyInvalid):
         Policy.parse(changed(old, new, after=after))
+
+
+def test_what_is_prohibited_is_prohibited_for_every_audience() -> None:
+    text = changed(
+        'at_block = "block"', f'at_block = "block"\ninternal = {HELD}', after="[tiers.prohib"
+    )
+    with pytest.raises(PolicyInvalid, match="hate is prohibited"):
+        Policy.parse(text)
 
 
 def test_a_fault_in_a_file_names_the_place_and_not_only_the_fault() -> None:

@@ -26,7 +26,7 @@ from gateway.schema import require_current
 from safety.circumstances import Audience, Circumstances
 from safety.difference import differences, summary
 from safety.explanation import Explanation, explain
-from safety.policy import Policy, PolicyInvalid
+from safety.policy import FAULT_RULE, Policy, PolicyInvalid
 from safety.regions import REGIONS
 from safety.shadow import Scored, ShadowReport, compare
 from safety.soundness import remarks
@@ -140,10 +140,12 @@ def explain_prompt(
         asked = Circumstances(audience=audience, region=region, at=moment)
         (verdict,) = replace(gateway.prompts, policy=rules).judge([prompt])
         found = explain(rules, Scored.of("prompt", verdict, asked))
-        texts = rules.judge(
-            verdict.scores, stage=verdict.stage, judges=(), circumstances=asked
-        ).reasons
-    reasons = [{"rule": r.rule, "action": str(r.action), "text": r.text} for r in texts]
+        told = rules.judge(verdict.scores, stage=verdict.stage, judges=(), circumstances=asked)
+        failed = [r for r in verdict.reasons if r.rule == FAULT_RULE and r.category is None]
+    reasons = [
+        {"rule": r.rule, "action": str(r.action), "text": r.text}
+        for r in (*told.reasons, *failed)
+    ]
     if as_json:
         print_json({**_as_document(found), "policy": rules.hash, "reasons": reasons})
         return

@@ -1,16 +1,15 @@
-"""Rules: terms in their context, and names that are protected, as data.
+"""Rules: terms in their context, beside the names that the gazetteer knows.
 
-Three files in ``data/`` hold names (public figures, characters and brands, artists), one holds
-terms and the rules that combine them. Operators edit them; nothing here knows a word.
+``data/rules.toml`` holds the terms and the rules that combine them; operators edit it, and
+nothing here knows a word. Names: safety.gazetteer.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,20 +17,16 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from safety.moderation import MINOR_NOTE, PromptScores
+from safety.gazetteer import DATA_DIR, Gazetteer, Mention
+from safety.moderation import MINOR_NOTE, Named, PromptScores
 from safety.normalize import normal_forms, plain
-from safety.terms import TermIndex
+from safety.terms import TermIndex, blanked
 from safety.verdict import Category
 
-DATA_DIR = Path(__file__).parent / "data"
 RULES_FILE = "rules.toml"
-FIGURES_FILE = "public_figures.csv"
-PROPERTY_FILE = "characters_brands.csv"
-ARTISTS_FILE = "artists.csv"
 
-CERTAIN_NAME = 0.95
-UNCERTAIN_NAME = 0.7
 NAMED_STYLE = 0.95
+UNCERTAIN_STYLE = 0.7
 MENTIONED_ARTIST = 0.3
 
 MINOR_TERMS = "minor"
@@ -73,73 +68,82 @@ class RuleBook:
     groups: Mapping[str, tuple[str, ...]]
     ignore: tuple[str, ...]
     rules: tuple[TermRule, ...]
-    figures: tuple[tuple[str, float], ...]
-    properties: tuple[tuple[str, float], ...]
-    artists: tuple[str, ...]
+    names: Gazetteer
 
     @classmethod
     def load(cls, directory: Path = DATA_DIR) -> RuleBook:
-        """Reads the folder; raises RulesInvalid. The version carries a digest of its files."""
+        """Reads the folder; raises RulesInvalid. The version has the digest of the rules."""
         try:
-            content = {
-                name: (directory / name).read_bytes()
-                for name in (RULES_FILE, FIGURES_FILE, PROPERTY_FILE, ARTISTS_FILE)
-            }
-            raw = _RulesFile.model_validate(tomllib.loads(content[RULES_FILE].decode()))
-            digest = hashlib.sha256(b"\0".join(content[n] for n in sorted(content)))
+            content = (directory / RULES_FILE).read_bytes()
+            raw = _RulesFile.model_validate(tomllib.loads(content.decode()))
             return cls(
-                version=f"{raw.version}+{digest.hexdigest()[:12]}",
+                version=f"{raw.version}+{hashlib.sha256(content).hexdigest()[:12]}",
                 groups={name: tuple(terms) for name, terms in raw.groups.items()},
                 ignore=tuple(raw.ignore),
                 rules=tuple(rule.checked(raw.groups) for rule in raw.rules),
-                figures=tuple(_named(content[FIGURES_FILE])),
-                properties=tuple(_named(content[PROPERTY_FILE])),
-                artists=tuple(_living(content[ARTISTS_FILE])),
+                names=Gazetteer.load(directory),
             )
-        except (OSError, KeyError, ValueError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, tomllib.TOMLDecodeError) as error:
             raise RulesInvalid("The rules cannot be read.") from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuleModerator:
-    """Scores every category of the taxonomy by rules: 0 where no rule speaks."""
+    """Scores every category of the taxonomy by rules: 0 where no rule speaks.
+
+    Names are told apart from the scores, so that a record can lift each. ``names`` gives those
+    in force whenever it is asked; without it they are the shipped ones. The name carries the
+    digests of the rules and of the names.
+    """
 
     book: RuleBook
     promises: frozenset[Category] = field(default=frozenset(Category))
+    names: Callable[[], Gazetteer] | None = None
 
     @property
     def name(self) -> str:
-        return f"prompt-rules@{self.book.version}"
+        return f"prompt-rules@{self.book.version}+names.{self._in_force().digest}"
 
     def score(self, prompts: Sequence[str]) -> Sequence[PromptScores]:
-        """Total: any text gets a score for each category."""
-        return [self._score(prompt) for prompt in prompts]
+        """Total: any text gets a score for each category. Raises what ``names`` raises."""
+        names = self._in_force()
+        return [self._score(prompt, names) for prompt in prompts]
 
-    def _score(self, prompt: str) -> PromptScores:
+    def _in_force(self) -> Gazetteer:
+        return self.book.names if self.names is None else self.names()
+
+    def _score(self, prompt: str, names: Gazetteer) -> PromptScores:
         scores = dict.fromkeys(Category, 0.0)
+        named: dict[tuple[Category, str], float] = {}
         notes: set[str] = set()
         for form in normal_forms(prompt):
             text = plain(form)
-            for category, score in self._found(text, notes):
-                scores[category] = max(scores[category], score)
-        return PromptScores(scores=scores, notes=tuple(sorted(notes)))
+            ignored = self._ignored.spans(text)
+            places = self._places(blanked(text, ignored))
+            if places[MINOR_TERMS]:
+                notes.add(MINOR_NOTE)
+            for rule in self.book.rules:
+                if _holds(rule, places):
+                    scores[rule.category] = max(scores[rule.category], rule.score)
+            for mention in names.mentions(text):
+                if any(s <= mention.start and mention.end <= e for s, e in ignored):
+                    continue
+                key = (mention.name.category, mention.name.subject)
+                score = _score_of(mention, styled=bool(places.get(STYLE_TERMS)))
+                named[key] = max(score, named.get(key, 0.0))
+        return PromptScores(
+            scores=scores,
+            notes=tuple(sorted(notes)),
+            named=tuple(
+                Named(category=category, subject=subject, score=score)
+                for (category, subject), score in sorted(named.items())
+            ),
+        )
 
-    def _found(self, text: str, notes: set[str]) -> Iterator[tuple[Category, float]]:
-        text = self._ignored.blank(text)
+    def _places(self, text: str) -> dict[str, list[int]]:
         places = self._groups.places(text)
         places.setdefault(MINOR_TERMS, []).extend(_ages_of_minors(text))
-        if places[MINOR_TERMS]:
-            notes.add(MINOR_NOTE)
-        for rule in self.book.rules:
-            if _holds(rule, places):
-                yield rule.category, rule.score
-        for found in self._names.places(text):
-            kind, score = found.split(":", 1)
-            if kind == "artist":
-                styled = bool(places.get(STYLE_TERMS))
-                yield Category.LIVING_ARTIST_STYLE, NAMED_STYLE if styled else MENTIONED_ARTIST
-            else:
-                yield Category(kind), float(score)
+        return places
 
     @cached_property
     def _ignored(self) -> TermIndex:
@@ -149,17 +153,14 @@ class RuleModerator:
     def _groups(self) -> TermIndex:
         return TermIndex(self.book.groups)
 
-    @cached_property
-    def _names(self) -> TermIndex:
-        groups: dict[str, list[str]] = {}
-        for category, names in (
-            (Category.PUBLIC_FIGURE, self.book.figures),
-            (Category.IP_CHARACTER_BRAND, self.book.properties),
-        ):
-            for name, score in names:
-                groups.setdefault(f"{category.value}:{score}", []).append(name)
-        groups["artist:"] = list(self.book.artists)
-        return TermIndex({key: tuple(names) for key, names in groups.items()}, inflected=True)
+
+def _score_of(mention: Mention, *, styled: bool) -> float:
+    """An artist's name is an offence only as a style."""
+    if mention.name.category is Category.LIVING_ARTIST_STYLE:
+        if not styled:
+            return MENTIONED_ARTIST
+        return UNCERTAIN_STYLE if mention.loose else NAMED_STYLE
+    return mention.score
 
 
 def _holds(rule: TermRule, places: Mapping[str, Sequence[int]]) -> bool:
@@ -181,20 +182,6 @@ def _holds(rule: TermRule, places: Mapping[str, Sequence[int]]) -> bool:
 
 def _ages_of_minors(text: str) -> list[int]:
     return [m.start() for m in _AGE.finditer(text) if MIN_AGE < int(m.group(1)) < ADULT_AGE]
-
-
-def _named(content: bytes) -> Iterator[tuple[str, float]]:
-    for row in csv.DictReader(content.decode("utf-8").splitlines()):
-        score = {"yes": CERTAIN_NAME, "no": UNCERTAIN_NAME}[row["certain"]]
-        for name in (row["name"], *row["aliases"].split("|")):
-            if name:
-                yield name, score
-
-
-def _living(content: bytes) -> Iterator[str]:
-    for row in csv.DictReader(content.decode("utf-8").splitlines()):
-        if {"yes": True, "no": False}[row["living"]]:
-            yield from (name for name in (row["name"], *row["aliases"].split("|")) if name)
 
 
 class _RuleFile(BaseModel):

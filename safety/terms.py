@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from safety.normalize import plain
 
 MIN_PREFIX = 2
 MAX_PHRASE = 8
-MAX_INFLECTION = 3
-_TOKEN = re.compile(r"[^\W_]+")
+TOKEN = re.compile(r"[^\W_]+")
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "KATAKANA-HIRAGANA")
 _ARABIC_PREFIXES = ("وال", "بال", "كال", "فال", "لل", "ال", "و", "ب", "ل")
-_CYRILLIC_VOWELS = "аеиоуыэюяьй"
 
 ANY_ENDING = 99
 
@@ -28,18 +27,19 @@ _Phrase = tuple[tuple[str, ...], int, str]
 
 
 class TermIndex:
-    """Finds the terms of several groups in one pass over the words of a text.
+    """Finds the terms of several groups in one pass over the words of a text."""
 
-    With ``inflected`` Cyrillic terms also match with other endings, as names do.
-    """
-
-    def __init__(self, groups: Mapping[str, Sequence[str]], *, inflected: bool = False) -> None:
+    def __init__(self, groups: Mapping[str, Sequence[str]]) -> None:
         self._by_word: dict[str, list[_Phrase]] = {}
         self._by_prefix: dict[str, list[_Phrase]] = {}
         self._unspaced: dict[str, set[str]] = {}
         for group, terms in groups.items():
             for term in terms:
-                self._add(group, term, inflected=inflected)
+                self._add(group, term)
+        sizes: dict[str, set[int]] = {}
+        for start in self._by_prefix:
+            sizes.setdefault(start[:MIN_PREFIX], set()).add(len(start))
+        self._sizes = {head: tuple(sorted(found)) for head, found in sizes.items()}
         longest = sorted(self._unspaced, key=len, reverse=True)
         self._pattern = (
             re.compile(f"(?=({'|'.join(map(re.escape, longest))}))") if longest else None
@@ -51,20 +51,17 @@ class TermIndex:
             group: [start for start, _ in spans] for group, spans in self._spans(text).items()
         }
 
-    def blank(self, text: str) -> str:
-        """The text with every occurrence of any term overwritten by spaces."""
-        spans = [span for found in self._spans(text).values() for span in found]
-        for start, end in spans:
-            text = text[:start] + " " * (end - start) + text[end:]
-        return text
+    def spans(self, text: str) -> tuple[tuple[int, int], ...]:
+        """Start and end (in characters of ``text``) of every occurrence of any term."""
+        return tuple(span for found in self._spans(text).values() for span in found)
 
     def _spans(self, text: str) -> dict[str, list[tuple[int, int]]]:
         found: dict[str, list[tuple[int, int]]] = {}
-        tokens = [(m.group(), m.start(), m.end()) for m in _TOKEN.finditer(text)]
+        tokens = [(m.group(), m.start(), m.end()) for m in TOKEN.finditer(text)]
         for i, (token, start, _) in enumerate(tokens):
-            for variant in _variants(token):
+            for variant in arabic_stems(token):
                 candidates = list(self._by_word.get(variant, ()))
-                for size in range(MIN_PREFIX, len(variant) + 1):
+                for size in self._sizes.get(variant[:MIN_PREFIX], ()):
                     candidates += self._by_prefix.get(variant[:size], ())
                 for words, extra, group in candidates:
                     last = i + len(words) - 1
@@ -82,20 +79,24 @@ class TermIndex:
                     )
         return found
 
-    def _add(self, group: str, term: str, *, inflected: bool) -> None:
+    def _add(self, group: str, term: str) -> None:
         clean = plain(term.rstrip("*"))
-        if any(_script(c) in _UNSPACED for c in clean):
+        if any(is_unspaced(c) for c in clean):
             self._unspaced.setdefault(clean, set()).add(group)
             return
-        words = tuple(_TOKEN.findall(clean))[:MAX_PHRASE]
+        words = tuple(TOKEN.findall(clean))[:MAX_PHRASE]
         if not words:
             return
         extra = ANY_ENDING if term.endswith("*") else 0
-        if inflected and _script(words[-1][0]) == "CYRILLIC" and len(words[-1]) > 4:
-            words = (*words[:-1], words[-1].rstrip(_CYRILLIC_VOWELS) or words[-1])
-            extra = MAX_INFLECTION
         table = self._by_prefix if extra and len(words) == 1 else self._by_word
         table.setdefault(words[0], []).append((words, extra, group))
+
+
+def blanked(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """The text, as long as before, with these parts overwritten by spaces."""
+    for start, end in spans:
+        text = text[:start] + " " * (end - start) + text[end:]
+    return text
 
 
 def _fits(words: tuple[str, ...], extra: int, present: Sequence[str]) -> bool:
@@ -108,12 +109,20 @@ def _fits(words: tuple[str, ...], extra: int, present: Sequence[str]) -> bool:
     )
 
 
-def _variants(token: str) -> tuple[str, ...]:
-    if _script(token[0]) != "ARABIC":
+def arabic_stems(token: str) -> tuple[str, ...]:
+    """The word, and an Arabic one also without its article and one-letter prefixes."""
+    if token.isascii() or script_of(token[0]) != "ARABIC":
         return (token,)
     stems = [token.removeprefix(p) for p in _ARABIC_PREFIXES if token.startswith(p)]
     return (token, *(stem for stem in dict.fromkeys(stems) if len(stem) > 2))
 
 
-def _script(char: str) -> str:
+def is_unspaced(char: str) -> bool:
+    """True for a letter of a script that writes no spaces between words."""
+    return script_of(char) in _UNSPACED
+
+
+@lru_cache(maxsize=4096)
+def script_of(char: str) -> str:
+    """The first word of a character's Unicode name: LATIN, CYRILLIC …; "" without one."""
     return unicodedata.name(char, "").partition(" ")[0]

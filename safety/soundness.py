@@ -22,6 +22,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
+from safety.circumstances import Audience
 from safety.limits import VETTING, Limits, Rule, Tier
 from safety.regions import REGIONS
 from safety.verdict import Action, Category, Stage
@@ -143,15 +144,13 @@ def remarks(
     for stage in Stage:
         if unjudged := [c.value for c, rule in rules.items() if rule.at(stage) is None]:
             yield f"Not judged on {stage.value}: {', '.join(unjudged)}."
+        free: dict[str, list[str]] = {}
         for audience in VETTING:
-            free = [
-                category.value
-                for category, rule in rules.items()
-                if (limits := rule.limits(stage, audience)) is not None
-                and limits.threshold(Action.REVIEW) is None
-            ]
-            if free:
-                yield f"At no {stage.value} score stopped for {audience}: {', '.join(free)}."
+            passing = ", ".join(_never_stopped(rules, stage, audience))
+            if passing:
+                free.setdefault(passing, []).append(audience.value)
+        for names, audiences in free.items():
+            yield f"At no {stage.value} score stopped for {' or '.join(audiences)}: {names}."
     for window in windows:
         if idle := [
             c.value for c in sorted(window.categories) if not changes(window, rules[c])
@@ -159,6 +158,15 @@ def remarks(
             yield f"The window {window.rule} changes nothing for: {', '.join(idle)}."
         if window.end < now:
             yield f"The window {window.rule} is over."
+
+
+def _never_stopped(
+    rules: Mapping[Category, Rule], stage: Stage, audience: Audience
+) -> Iterator[str]:
+    for category, rule in rules.items():
+        limits = rule.limits(stage, audience)
+        if limits is not None and limits.threshold(Action.REVIEW) is None:
+            yield category.value
 
 
 def changes(window: Window, rule: Rule) -> bool:

@@ -39,6 +39,7 @@ OtherPolicy = Annotated[
     Path | None,
     typer.Option("--policy", help="Under this file instead of the policy in force."),
 ]
+RegionCode = Annotated[str | None, typer.Option(help="Asked there: ISO 3166-1 alpha-2.")]
 MAX_SUBJECTS_SHOWN = 20
 
 
@@ -117,9 +118,7 @@ def explain_prompt(
     context: typer.Context,
     prompt: Annotated[str, typer.Argument(help="The prompt to judge.")],
     audience: Annotated[Audience, typer.Option(help="Who asks.")] = Audience.PUBLIC,
-    region: Annotated[
-        str | None, typer.Option(help="ISO 3166-1 alpha-2 code.", show_default="anywhere")
-    ] = None,
+    region: RegionCode = None,
     at: Annotated[
         str | None, typer.Option(help="ISO 8601 time with offset.", show_default="now")
     ] = None,
@@ -133,8 +132,7 @@ def explain_prompt(
     """
     with errors_as_exits(as_json=as_json), _policies(as_json=as_json):
         gateway = gateway_for(context, data_dir)
-        if region is not None and region not in REGIONS:
-            stop(Exit.BAD_INPUT, "That is no ISO 3166-1 alpha-2 code.", as_json=as_json)
+        _demand_region(region, as_json=as_json)
         moment = gateway.clock() if at is None else _moment(at, as_json=as_json)
         rules = gateway.policy if policy is None else Policy.load(policy)
         asked = Circumstances(audience=audience, region=region, at=moment)
@@ -171,6 +169,10 @@ def replay(
     since: Annotated[
         str | None, typer.Option(help="ISO 8601 time with offset, or a day in UTC.")
     ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="As if all were asked then.", show_default="as it was")
+    ] = None,
+    region: RegionCode = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
@@ -185,7 +187,17 @@ def replay(
         require_current(gateway.settings.database)
         rules = gateway.policy if policy is None else Policy.load(policy)
         after = None if since is None else _moment(since, as_json=as_json)
-        report = compare(recorded_verdicts(gateway.database, since=after), rules)
+        supposed: dict[str, Any] = {}
+        if at is not None:
+            supposed["at"] = _moment(at, as_json=as_json)
+        if region is not None:
+            supposed["region"] = region
+        _demand_region(region, as_json=as_json)
+        items = (
+            replace(item, circumstances=replace(item.circumstances, **supposed))
+            for item in recorded_verdicts(gateway.database, since=after)
+        )
+        report = compare(items, rules)
         gateway.close()
     if as_json:
         print_json(_replayed(report))
@@ -200,6 +212,12 @@ def _policies(*, as_json: bool) -> Iterator[None]:
         yield
     except PolicyInvalid as fault:
         stop(Exit.BAD_INPUT, str(fault), as_json=as_json)
+
+
+def _demand_region(region: str | None, *, as_json: bool) -> None:
+    if region is None or region in REGIONS:
+        return
+    stop(Exit.BAD_INPUT, "That is no ISO 3166-1 alpha-2 code.", as_json=as_json)
 
 
 def _moment(text: str, *, as_json: bool) -> datetime:

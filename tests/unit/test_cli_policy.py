@@ -158,6 +158,21 @@ def test_replay_looks_back_only_as_far_as_asked(
     run("policy", "replay", "--since", "yesterday", *data, code=6)
 
 
+def test_replay_can_suppose_another_time_and_place(
+    database: Database, tmp_path: Path, stricter: Path
+) -> None:
+    keep(database, ("video_1", judged(ODD)))
+    data = ("--policy", stricter, "--data-dir", tmp_path)
+    for suppose, changed in (
+        (("--at", "2027-04-20"), 1),
+        (("--at", "2026-11-23"), 0),
+        (("--at", "2027-04-20", "--region", "DE"), 0),
+        (("--at", "2027-04-20", "--region", "FR"), 1),
+    ):
+        assert parsed("policy", "replay", *suppose, *data)["changed"] == changed
+    run("policy", "replay", "--region", "UK", *data, code=6)
+
+
 def test_replay_under_the_policy_in_force_changes_nothing(
     database: Database, tmp_path: Path
 ) -> None:

@@ -19,7 +19,9 @@ from gateway.confined import ConfinedCredentials
 from gateway.db import Database
 from gateway.errors import ConfigurationFault
 from gateway.jobs import JobQueue, Worker, migrate_engine
+from gateway.judges import frame_gate, policy_in_force, prompt_gate
 from gateway.keystore import random_secret, watermark_secrets
+from gateway.marks import chosen_watermarker
 from gateway.media.codec import Mp4Codec
 from gateway.media.limits import MediaLimits, ProcessLimits
 from gateway.media.sandbox import UntrustedVideo, decode_untrusted
@@ -42,14 +44,7 @@ from generator.diffusion import DiffusersGenerator
 from generator.errors import WeightsMissing as ModelWeightsMissing
 from safety.frames import FrameGate
 from safety.moderation import PromptGate
-from safety.nudity import NsfwJs, OpenNsfw
-from safety.policy import POLICY_PATH, Policy, PolicyInvalid
-from safety.rules import RuleBook, RuleModerator, RulesInvalid
-from safety.text_model import UseModerator
-from watermark.keys import KeyRefused, WatermarkKey
-from watermark.learned.watermarker import LearnedWatermarker
-from watermark.learned.weights import PinnedWeights, WeightsRefused
-from watermark.spread import SpreadWatermarker
+from safety.policy import Policy
 from watermark.watermarker import Watermarker
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "generator" / "weights" / "embedded"
@@ -135,25 +130,17 @@ class Gateway:
     @cached_property
     def policy(self) -> Policy:
         """The rules in force."""
-        try:
-            return Policy.load(self.settings.policy or POLICY_PATH)
-        except PolicyInvalid as fault:
-            raise ConfigurationFault(f"The policy cannot be used. {fault}") from fault
+        return policy_in_force(self.settings)
 
     @cached_property
     def prompts(self) -> PromptGate:
         """The prompt gate."""
-        try:
-            rules = RuleModerator(book=RuleBook.load())
-        except RulesInvalid as fault:
-            raise ConfigurationFault("The rules of the prompt gate cannot be read.") from fault
-        moderators = (rules, UseModerator())
-        return PromptGate(moderators=moderators, policy=self.policy)
+        return prompt_gate(self.policy)
 
     @cached_property
     def frames(self) -> FrameGate:
         """The frame gate."""
-        return FrameGate(classifiers=(OpenNsfw(), NsfwJs()), policy=self.policy)
+        return frame_gate(self.policy)
 
     # --- the makers -------------------------------------------------------------------
 
@@ -184,20 +171,8 @@ class Gateway:
     def watermarker(self) -> Watermarker:
         """The watermark with this instance's keys, the newest first."""
         marked = sa.select(StageRow.video_id).where(StageRow.stage == "mark")
-        known = watermark_secrets(self.settings.keys_dir, in_use=self._has_any(marked))
-        try:
-            keys = tuple(WatermarkKey(id=name, secret=secret) for name, secret in known)
-        except KeyRefused as fault:
-            raise ConfigurationFault("A watermark key is too short to be one.") from fault
-        mark = self.settings.watermark
-        if mark.weights is None or mark.weights_sha256 is None:
-            return SpreadWatermarker(keys, mark.algorithm)
-        weights = PinnedWeights(path=mark.weights, sha256=mark.weights_sha256, bits=mark.bits)
-        try:
-            weights.check()
-        except WeightsRefused as fault:
-            raise ConfigurationFault(str(fault)) from fault
-        return LearnedWatermarker(keys, mark.algorithm, weights)
+        secrets = watermark_secrets(self.settings.keys_dir, in_use=self._has_any(marked))
+        return chosen_watermarker(self.settings, secrets)
 
     @cached_property
     def codec(self) -> Mp4Codec:

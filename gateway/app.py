@@ -19,7 +19,7 @@ from gateway.confined import ConfinedCredentials
 from gateway.db import Database
 from gateway.errors import ConfigurationFault
 from gateway.jobs import JobQueue, Worker, migrate_engine
-from gateway.judges import frame_gate, policy_in_force, prompt_gate
+from gateway.judges import frame_gate, policy_in_force, prompt_gate, submission_gate
 from gateway.keystore import random_secret, watermark_secrets
 from gateway.marks import chosen_watermarker
 from gateway.media.codec import Mp4Codec
@@ -45,6 +45,7 @@ from generator.errors import WeightsMissing as ModelWeightsMissing
 from safety.frames import FrameGate
 from safety.moderation import PromptGate
 from safety.policy import Policy
+from safety.submission import SubmissionGate
 from watermark.watermarker import Watermarker
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "generator" / "weights" / "embedded"
@@ -108,7 +109,7 @@ class Gateway:
     @cached_property
     def record(self) -> Record:
         """What became of each request."""
-        return Record(self.database, self.log, self.clock)
+        return Record(self.database, self.log, self.clock, self.settings.limits)
 
     @cached_property
     def keys(self) -> KeyRing:
@@ -136,6 +137,11 @@ class Gateway:
     def prompts(self) -> PromptGate:
         """The prompt gate."""
         return prompt_gate(self.policy)
+
+    @cached_property
+    def submissions(self) -> SubmissionGate:
+        """The prompt gate for whole requests."""
+        return submission_gate(self.prompts)
 
     @cached_property
     def frames(self) -> FrameGate:
@@ -252,7 +258,7 @@ class Gateway:
             database=self.database,
             audit=self.log,
             queue=self.queue,
-            prompts=self.prompts,
+            prompts=self.submissions,
             cards=self.cards,
             default_model=self.settings.model,
             released=self.released,
@@ -273,7 +279,7 @@ class Gateway:
             vault=self.vault,
             released=self.released,
             scratch=scratch,
-            prompts=self.prompts,
+            prompts=self.submissions,
             generators=self.generators,
             frames=self.frames,
             marker=self.watermarker,

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
@@ -18,29 +15,24 @@ from gateway.audit.entry import Event, EventKind
 from gateway.auth import Caller
 from gateway.db import Database
 from gateway.errors import Conflict, InvalidRequest, NotFound, PromptRefused, RateLimited
-from gateway.record import AuditOutbox, Clock, Facts, refusal_of, verdict_row
-from gateway.seams import PromptJudge
+from gateway.record import (
+    AuditOutbox,
+    Clock,
+    Facts,
+    recent_prompts,
+    refusal_of,
+    submission,
+    verdict_row,
+)
+from gateway.seams import SubmissionJudge
 from gateway.settings import Limits
 from gateway.store import Ref, Released
 from gateway.tables import Video
+from gateway.wish import Card, Checked, Wish, checked, demand_drawable, fingerprint
 from safety.verdict import Action, Verdict
 
-MAX_SEED = 2**63 - 1
 MAX_PAGE = 100
 DEFAULT_PAGE = 20
-DEFAULT_SECONDS = 4
-
-
-class Card(Protocol):
-    """What a model offers; ``generator.cards.ModelCard`` fits."""
-
-    @property
-    def sizes(self) -> tuple[object, ...]:
-        """Sizes whose text is ``WxH``; the first one is the default."""
-
-    @property
-    def seconds(self) -> tuple[int, ...]:
-        """Lengths; 4 is the default where it is one of them, else the first."""
 
 
 class Enqueue(Protocol):
@@ -48,18 +40,6 @@ class Enqueue(Protocol):
 
     def enqueue(self, session: Session, video_id: str) -> None:
         """Commit or roll back with the caller."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What a caller asks for, not yet checked."""
-
-    prompt: str
-    model: str | None = None
-    seconds: int | None = None
-    size: str | None = None
-    seed: int | None = None
-    idempotency_key: str | None = None
 
 
 class Clips:
@@ -71,7 +51,7 @@ class Clips:
         database: Database,
         audit: AuditOutbox,
         queue: Enqueue,
-        prompts: PromptJudge,
+        prompts: SubmissionJudge,
         cards: Mapping[str, Card],
         default_model: str,
         released: Released,
@@ -95,13 +75,58 @@ class Clips:
         prompt that a person must look at is kept as ``held`` and not enqueued. The worker
         judges the prompt again, so that this answer is a courtesy and no evidence.
         """
-        order = self._checked(wish)
-        fingerprint = _fingerprint(caller, wish, order)
-        if (earlier := self._earlier(caller, fingerprint)) is not None:
+        return self._take(caller, wish, parent=None)
+
+    def remix(
+        self,
+        caller: Caller,
+        video_id: str,
+        prompt: str,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Video:
+        """Ask for a changed clip: the same model, size, length and seed, another text.
+
+        The change is judged, and drawn, together with the prompts that it goes back to.
+        Raises NotFound unless the clip is the caller's, Conflict unless it is released, and
+        what ``submit`` raises.
+        """
+        parent = self.get(caller, video_id)
+        if parent.state != "released":
+            raise Conflict("Only a released video can be remixed.", param="video_id")
+        wish = Wish(
+            prompt=prompt,
+            negative_prompt=parent.negative_prompt,
+            project=parent.project,
+            model=parent.model,
+            seconds=parent.seconds,
+            size=f"{parent.width}x{parent.height}",
+            seed=parent.seed,
+            idempotency_key=idempotency_key,
+        )
+        return self._take(caller, wish, parent=parent)
+
+    def _take(self, caller: Caller, wish: Wish, *, parent: Video | None) -> Video:
+        order = checked(
+            wish, cards=self._cards, default_model=self._default_model, limits=self._limits
+        )
+        lineage = (*(parent.lineage or ()), parent.prompt) if parent is not None else ()
+        origin = None if parent is None else parent.id
+        mark = fingerprint(caller.tenant_id, wish, order, parent=origin)
+        if (earlier := self._earlier(caller, mark)) is not None:
             return earlier
-        (verdict,) = self._prompts.judge([order.prompt])
+        asked = submission(
+            prompt=order.prompt,
+            negative_prompt=order.negative_prompt,
+            title=order.title,
+            remix=parent is not None,
+            lineage=lineage,
+            recent=self._recent(caller),
+        )
+        demand_drawable(asked, self._limits)
+        verdict = self._prompts.weigh(asked)
         if verdict.action not in (Action.ALLOW, Action.REVIEW):
-            raise self._refuse(caller, order.prompt, verdict)
+            raise self._refuse(caller, order, verdict)
         held = verdict.action is not Action.ALLOW
         with self._database.write() as session:
             self._demand_room(session, caller)
@@ -109,9 +134,16 @@ class Clips:
             row = Video(
                 id=f"video_{secrets.token_hex(16)}",
                 tenant_id=caller.tenant_id,
+                key_id=caller.key_id,
                 clip_id=secrets.token_hex(8),
-                fingerprint=fingerprint,
+                fingerprint=mark,
                 prompt=order.prompt,
+                negative_prompt=order.negative_prompt,
+                title=order.title,
+                project=wish.project,
+                remixed_from=origin,
+                lineage=list(lineage) or None,
+                rewrite_of=wish.rewrite_of,
                 model=order.model,
                 seconds=order.seconds,
                 width=order.width,
@@ -126,7 +158,7 @@ class Clips:
             session.add(row)
             session.flush()
             kind = EventKind.REQUEST_HELD if held else EventKind.REQUEST_ACCEPTED
-            event = self._request_event(row.id, caller, kind, order.prompt, verdict)
+            event = self._request_event(row.id, caller, kind, order, verdict)
             session.add(verdict_row(row.id, event.id, verdict, now))
             self._audit.record(session, event)
             if not held:
@@ -190,7 +222,8 @@ class Clips:
             if row is None or row.tenant_id != caller.tenant_id or row.state == "deleted":
                 raise NotFound("There is no such video.", param="video_id")
             before, row.state, row.completed_at = row.state, "deleted", self._clock()
-            row.prompt = ""
+            row.prompt = row.negative_prompt = row.title = ""
+            row.lineage = None
             for kind in (EventKind.REQUEST_ACCEPTED, EventKind.REQUEST_HELD):
                 with contextlib.suppress(NotFound):
                     self._audit.erase(session, f"{row.id}:door:{kind}")
@@ -208,43 +241,15 @@ class Clips:
 
     # --- checks at the door -----------------------------------------------------------
 
-    def _checked(self, wish: Wish) -> _Checked:
-        prompt = wish.prompt.strip()
-        if not prompt:
-            raise InvalidRequest("The prompt is empty.", param="prompt")
-        if len(prompt) > self._limits.max_prompt_chars:
-            raise InvalidRequest(
-                f"The prompt is longer than {self._limits.max_prompt_chars} characters.",
-                param="prompt",
+    def _recent(self, caller: Caller) -> tuple[str, ...]:
+        with self._database.read() as session:
+            return recent_prompts(
+                session,
+                tenant_id=caller.tenant_id,
+                key_id=caller.key_id,
+                until=self._clock(),
+                limits=self._limits,
             )
-        if any(0xD800 <= ord(c) <= 0xDFFF or c == "\0" for c in prompt):
-            raise InvalidRequest("The prompt is not valid Unicode text.", param="prompt")
-        model = wish.model or self._default_model
-        card = self._cards.get(model)
-        if card is None:
-            raise InvalidRequest(
-                f"Unknown model. Available: {', '.join(sorted(self._cards))}.", param="model"
-            )
-        sizes = [str(size) for size in card.sizes]
-        size = wish.size or sizes[0]
-        if size not in sizes:
-            raise InvalidRequest(
-                f"This model makes clips of {', '.join(sizes)} pixels.", param="size"
-            )
-        usual = DEFAULT_SECONDS if DEFAULT_SECONDS in card.seconds else card.seconds[0]
-        seconds = wish.seconds if wish.seconds is not None else usual
-        if seconds not in card.seconds:
-            allowed = ", ".join(str(s) for s in card.seconds)
-            raise InvalidRequest(
-                f"This model makes clips of {allowed} seconds.", param="seconds"
-            )
-        seed = wish.seed if wish.seed is not None else secrets.randbelow(2**31)
-        if not 0 <= seed <= MAX_SEED:
-            raise InvalidRequest("seed must be 0 to 2^63-1.", param="seed")
-        width, height = (int(part) for part in size.split("x"))
-        return _Checked(
-            prompt=prompt, model=model, seconds=seconds, width=width, height=height, seed=seed
-        )
 
     def _earlier(self, caller: Caller, fingerprint: str) -> Video | None:
         """The job of the same request a moment ago: clients retry without a key."""
@@ -274,9 +279,9 @@ class Clips:
         if waiting is None or waiting >= self._limits.max_queued_per_tenant:
             raise RateLimited("Too many of your clips are waiting; try again later.")
 
-    def _refuse(self, caller: Caller, prompt: str, verdict: Verdict) -> PromptRefused:
+    def _refuse(self, caller: Caller, order: Checked, verdict: Verdict) -> PromptRefused:
         subject = f"req_{secrets.token_hex(8)}"
-        event = self._request_event(subject, caller, EventKind.REQUEST_REFUSED, prompt, verdict)
+        event = self._request_event(subject, caller, EventKind.REQUEST_REFUSED, order, verdict)
         with self._database.write() as session:
             session.add(verdict_row(subject, event.id, verdict, self._clock()))
             self._audit.record(session, event)
@@ -294,7 +299,7 @@ class Clips:
         )
 
     def _request_event(
-        self, subject: str, caller: Caller, kind: EventKind, prompt: str, verdict: Verdict
+        self, subject: str, caller: Caller, kind: EventKind, order: Checked, verdict: Verdict
     ) -> Event:
         facts: Facts = {
             "action": str(verdict.action),
@@ -307,29 +312,5 @@ class Clips:
             subject=subject,
             tenant=caller.tenant_id,
             facts=facts,
-            personal={"prompt": prompt},
+            personal={name: text for name, text in order.said.items() if text},
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Checked:
-    prompt: str
-    model: str
-    seconds: int
-    width: int
-    height: int
-    seed: int
-
-
-def _fingerprint(caller: Caller, wish: Wish, checked: _Checked) -> str:
-    """SHA-256 over what was asked; a seed that was drawn here does not count."""
-    asked = {
-        "tenant": caller.tenant_id,
-        "prompt": checked.prompt,
-        "model": checked.model,
-        "seconds": checked.seconds,
-        "size": f"{checked.width}x{checked.height}",
-        "seed": wish.seed,
-        "key": wish.idempotency_key,
-    }
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()

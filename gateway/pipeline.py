@@ -27,8 +27,9 @@ from gateway.record import (
     Stopped,
     event_id,
     judged,
+    submission_of,
 )
-from gateway.seams import Codec, FrameJudge, Log, Marker, PromptJudge, Sealer, StepRunner
+from gateway.seams import Codec, FrameJudge, Log, Marker, Sealer, StepRunner, SubmissionJudge
 from gateway.store import Ref, Released, Vault
 from generator.clip import GenerationRequest, Generator
 from generator.errors import GenerationError
@@ -129,7 +130,7 @@ class Pipeline:
     vault: Vault
     released: Released
     scratch: Path
-    prompts: PromptJudge
+    prompts: SubmissionJudge
     generators: Mapping[str, Generator]
     frames: FrameJudge
     marker: Marker
@@ -152,10 +153,10 @@ class Pipeline:
         return self.publish(signed)
 
     def approve(self, order: Order) -> ApprovedRequest:
-        """The prompt, judged by the policy in force now."""
+        """All that the request says, judged by the policy in force now."""
 
         def effect() -> Outcome:
-            (verdict,) = self.prompts.judge([order.prompt])
+            verdict = self.prompts.weigh(submission_of(order))
             return judged(verdict, of=Stage.PROMPT, progress=5)
 
         facts = self._stage(order, "approve", effect)
@@ -171,7 +172,8 @@ class Pipeline:
             if generator is None:
                 raise StageUnavailable("The model of this job is not available here.")
             request = GenerationRequest(
-                prompt=order.prompt,
+                prompt=submission_of(order).story,
+                negative_prompt=order.negative_prompt,
                 seconds=order.seconds,
                 width=order.width,
                 height=order.height,

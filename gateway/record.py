@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 from gateway.audit.entry import Event, EventKind
 from gateway.db import Database
 from gateway.errors import StageUnavailable
+from gateway.settings import Limits
 from gateway.tables import StageRow, VerdictRow, Video
+from safety.submission import Part, PartKind, Submission
 
 Facts = dict[str, Any]
 Clock = Callable[[], dt.datetime]
@@ -29,7 +31,9 @@ ENDINGS = {
 class Order:
     """An accepted request: everything that decides what the clip will be.
 
-    ``clip_id`` is the watermark payload, 16 hex digits from a secure source.
+    ``clip_id`` is the watermark payload, 16 hex digits from a secure source. ``lineage`` are
+    the prompts of the clips that a remix goes back to, ``recent`` those that the same key had
+    accepted in the window before; both oldest first.
     """
 
     video_id: str
@@ -42,6 +46,13 @@ class Order:
     height: int
     seed: int
     created_at: dt.datetime
+    negative_prompt: str = ""
+    title: str = ""
+    project: str | None = None
+    remixed_from: str | None = None
+    lineage: tuple[str, ...] = ()
+    recent: tuple[str, ...] = ()
+    key_id: str | None = None
 
 
 class Verdict(Protocol):
@@ -96,6 +107,66 @@ class Outcome:
     progress: int
     verdict: Verdict | None = None
     changes: Mapping[str, object] = field(default_factory=dict)
+
+
+def submission(
+    *,
+    prompt: str,
+    negative_prompt: str = "",
+    title: str = "",
+    remix: bool = False,
+    lineage: tuple[str, ...] = (),
+    recent: tuple[str, ...] = (),
+) -> Submission:
+    """What a request says, as the prompt gate judges it."""
+    parts = [Part(kind=PartKind.REMIX if remix else PartKind.PROMPT, text=prompt)]
+    if title:
+        parts.append(Part(kind=PartKind.TITLE, text=title))
+    if negative_prompt:
+        parts.append(Part(kind=PartKind.NEGATIVE_PROMPT, text=negative_prompt))
+    return Submission(parts=tuple(parts), lineage=lineage, recent=recent)
+
+
+def submission_of(order: Order) -> Submission:
+    """What an accepted request says: the same that was judged at the door."""
+    return submission(
+        prompt=order.prompt,
+        negative_prompt=order.negative_prompt,
+        title=order.title,
+        remix=order.remixed_from is not None,
+        lineage=order.lineage,
+        recent=order.recent,
+    )
+
+
+def recent_prompts(
+    session: Session,
+    *,
+    tenant_id: str,
+    key_id: str | None,
+    until: dt.datetime,
+    limits: Limits,
+    beside: str | None = None,
+) -> tuple[str, ...]:
+    """The prompts that one key had accepted in the window, oldest first, without ``beside``.
+
+    A held prompt does not count (a person judges it), nor a deleted one (nothing is kept).
+    """
+    since = until - dt.timedelta(minutes=limits.sequence_window_minutes)
+    statement = (
+        sa.select(Video.prompt)
+        .where(
+            Video.tenant_id == tenant_id,
+            Video.key_id == key_id,
+            Video.created_at > since,
+            Video.created_at <= until,
+            Video.state.not_in(("held", "deleted")),
+            Video.id != (beside or ""),
+        )
+        .order_by(Video.created_at.desc(), Video.id.desc())
+        .limit(limits.sequence_window_requests)
+    )
+    return tuple(reversed(session.scalars(statement).all()))
 
 
 def refusal_of(verdict: Verdict) -> Facts:
@@ -178,17 +249,32 @@ class Record:
     keeps its first facts, and a final state is never left again.
     """
 
-    def __init__(self, database: Database, audit: AuditOutbox, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        audit: AuditOutbox,
+        clock: Clock,
+        limits: Limits | None = None,
+    ) -> None:
         self._database = database
         self._audit = audit
         self._clock = clock
+        self._limits = limits or Limits()
 
     def order(self, video_id: str) -> Order:
         """The request behind a job. Raises StageUnavailable when there is none."""
         with self._database.read() as session:
             row = session.get(Video, video_id)
-        if row is None:
-            raise StageUnavailable("The job names a request that is not on record.")
+            if row is None:
+                raise StageUnavailable("The job names a request that is not on record.")
+            recent = recent_prompts(
+                session,
+                tenant_id=row.tenant_id,
+                key_id=row.key_id,
+                until=row.created_at,
+                limits=self._limits,
+                beside=row.id,
+            )
         return Order(
             video_id=row.id,
             tenant_id=row.tenant_id,
@@ -200,6 +286,13 @@ class Record:
             height=row.height,
             seed=row.seed,
             created_at=row.created_at,
+            negative_prompt=row.negative_prompt,
+            title=row.title,
+            project=row.project,
+            remixed_from=row.remixed_from,
+            lineage=tuple(row.lineage or ()),
+            recent=recent,
+            key_id=row.key_id,
         )
 
     def state(self, video_id: str) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from gateway.record import Facts, Order
 from generator.clip import Frames
+from safety.submission import Submission
 from safety.verdict import Verdict
 from watermark.payload import Payload
 from watermark.reading import Reading
@@ -18,6 +19,13 @@ class PromptJudge(Protocol):
 
     def judge(self, prompts: Sequence[str]) -> tuple[Verdict, ...]:
         """One verdict per prompt, in order."""
+
+
+class SubmissionJudge(PromptJudge, Protocol):
+    """Judges whole requests too; ``safety.submission.SubmissionGate`` is the real one."""
+
+    def weigh(self, submission: Submission) -> Verdict:
+        """The verdict on all that a request says."""
 
 
 class FrameJudge(Protocol):

@@ -10,7 +10,7 @@ from functools import partial
 from fastapi import FastAPI
 from fastapi.concurrency import contextmanager_in_threadpool
 
-from gateway.api import moderations, service, verify, videos
+from gateway.api import moderations, remix, service, verify, videos
 from gateway.api.envelope import install_error_handlers, responder
 from gateway.api.guard import Guard
 from gateway.app import Gateway
@@ -43,7 +43,7 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for module in (videos, moderations, verify, service):
+    for module in (videos, remix, moderations, verify, service):
         app.include_router(module.router)
     pages.install(app)
     respond = responder(pages.error_page)

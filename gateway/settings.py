@@ -35,6 +35,8 @@ class Limits(_Section):
     max_queued_per_tenant: int = Field(default=50, ge=1, le=10_000)
     max_body_bytes: int = Field(default=1024 * 1024, ge=10_000, le=64 * 1024 * 1024)
     dedupe_window_seconds: int = Field(default=10, ge=0, le=600)
+    sequence_window_minutes: int = Field(default=60, ge=0, le=1440)
+    sequence_window_requests: int = Field(default=20, ge=0, le=20)
 
 
 class Encoding(_Section):

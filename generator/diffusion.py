@@ -122,6 +122,10 @@ class DiffusersGenerator:
 
         total = self._card.sampling.steps
         accepted = set(inspect.signature(type(self._pipeline).__call__).parameters)
+        if request.negative_prompt and "negative_prompt" not in accepted:
+            raise UnsupportedRequest(
+                "negative_prompt", f"{self._card.title} takes no negative prompt."
+            )
         arguments = self._arguments(request, accepted)
         arguments["generator"] = torch.Generator("cpu").manual_seed(request.seed)
         raised: list[BaseException] = []

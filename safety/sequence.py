@@ -25,8 +25,11 @@ MAX_JOINT_CHARS = 900
 """A longer joint text loses its oldest prompts: dilution hides what it should show."""
 
 MIN_SHOT_CHARS = 2
-MIN_JUMP = 0.4
+MIN_JUMP = 0.5
 """How far the score of the whole must lie above the highest of its parts."""
+
+CERTAIN = 0.9
+"""What every telling of the whole must reach. Measured: tests/bench/sequences.py."""
 
 COMPOSABLE: Final = frozenset(
     {
@@ -46,6 +49,8 @@ COMPOSABLE: Final = frozenset(
     }
 )
 """What can be split over parts. A name or a style is whole in one part, or it is not there."""
+
+_SEXUAL = (Category.SEXUAL_EXPLICIT, Category.SEXUAL_SUGGESTIVE)
 
 # A number, a time code or a word for "shot" in front of a shot. The words stand in the ten
 # languages of the gate; each list entry must begin a line or follow the end of a sentence.
@@ -97,7 +102,7 @@ class Combination:
 
 @dataclass(frozen=True, kw_only=True)
 class Emergence:
-    """A ground that a whole gives and none of its parts."""
+    """A ground that a whole gives and none of its parts; ``score`` is the lowest telling's."""
 
     category: Category
     score: float
@@ -169,22 +174,49 @@ def across(recent: Sequence[str], prompt: str) -> tuple[Combination, ...]:
     )
 
 
-def emergent(whole: Verdict, parts: Sequence[Verdict]) -> tuple[Emergence, ...]:
-    """What stops the whole and none of its parts, each with the score of the whole.
+def retold(texts: Sequence[str]) -> tuple[str, ...]:
+    """The same story told in other ways: backwards, in lines, in one breath.
 
-    A category counts when the policy stops the whole for it, stops no part for it, and its
-    score lies MIN_JUMP above that of every part. A part without that score counts as 0.
+    What the texts add up to shows in each of them; what a model makes of an accidental
+    neighbourhood of words does not.
+    """
+    clean = [text.strip().rstrip(_ENDS) for text in texts]
+    return (joined(clean[::-1]), "\n".join(clean), ", ".join(clean))
+
+
+def suspected(whole: Verdict, parts: Sequence[Verdict]) -> tuple[Category, ...]:
+    """The categories that the policy stops the whole for, and none of the parts."""
+    found = dict.fromkeys(reason.category for reason in whole.reasons)
+    return tuple(
+        category
+        for category in found
+        if category in COMPOSABLE and not any(_stops(part, category) for part in parts)
+    )
+
+
+def emergent(
+    tellings: Sequence[Verdict], parts: Sequence[Verdict], *, minor_limit: float
+) -> tuple[Emergence, ...]:
+    """What the whole shows in every telling, and none of its parts.
+
+    ``tellings`` are the verdicts on the whole, as it was told first and retold. A category
+    counts when every telling scores at least CERTAIN and lies MIN_JUMP above every part;
+    ``sexual_minors``, which rules find, when every telling is stopped for it and has a sexual
+    score of ``minor_limit``. A score that is no number counts, a missing one of a part is 0.
     """
     found: list[Emergence] = []
-    for category in dict.fromkeys(reason.category for reason in whole.reasons):
-        if category is None or category not in COMPOSABLE:
-            continue
-        if any(_stops(part, category) for part in parts):
-            continue
-        score = whole.scores.get(category, 1.0)
-        highest = max((part.scores.get(category, 0.0) for part in parts), default=0.0)
-        if not score - highest < MIN_JUMP:  # NaN counts
-            found.append(Emergence(category=category, score=score))
+    for category in suspected(tellings[0], parts):
+        if category is Category.SEXUAL_MINORS:
+            if not all(_stops(telling, category) for telling in tellings):
+                continue
+            scores = [max(t.scores.get(c, 1.0) for c in _SEXUAL) for t in tellings]
+            floor = minor_limit
+        else:
+            scores = [telling.scores.get(category, 1.0) for telling in tellings]
+            highest = max((part.scores.get(category, 0.0) for part in parts), default=0.0)
+            floor = max(CERTAIN, highest + MIN_JUMP)
+        if not any(score < floor for score in scores):  # NaN counts
+            found.append(Emergence(category=category, score=min(scores, default=1.0)))
     return tuple(found)
 
 

@@ -24,7 +24,9 @@ from safety.sequence import (
     across,
     emergent,
     joined,
+    retold,
     shots,
+    suspected,
     within,
 )
 from safety.verdict import Action, Category, Reason, Stage, Verdict
@@ -213,7 +215,10 @@ class _Weighing:
 
     @cached_property
     def _recent(self) -> tuple[str, ...]:
-        return self.submission.recent[-MAX_RECENT:]
+        """Earlier prompts, each once where it came last; what this one changes is in it."""
+        known = {*self.submission.lineage, self.submission.story}
+        latest = dict.fromkeys(text for text in reversed(self.submission.recent))
+        return tuple(t for t in reversed(latest) if t not in known)[-MAX_RECENT:]
 
     @cached_property
     def _across(self) -> tuple[Combination, ...]:
@@ -228,14 +233,22 @@ class _Weighing:
     def _composites(self, own: Verdict) -> tuple[Emergence, ...]:
         """What shots or requests show together and none of them alone."""
         found: dict[Category, Emergence] = {}
-        candidates = [(c, texts) for texts, plans in self._shots for c in plans]
-        candidates += [(c, self._recent) for c in self._across]
-        for combination, texts in candidates:
+        story = (self.submission.story,)
+        candidates: list[tuple[Combination, tuple[str, ...], tuple[str, ...]]]
+        candidates = [(c, texts, ()) for texts, plans in self._shots for c in plans]
+        candidates += [(c, self._recent, story) for c in self._across]
+        for combination, texts, last in candidates:
             whole = self._judged[combination.text]
-            if not emergent(whole, [own]):
+            if not suspected(whole, [own]):
                 continue
-            alone = self._ask([texts[i] for i in combination.parts])
-            for grown in emergent(whole, [own, *alone.values()]):
+            told = [texts[i] for i in combination.parts]
+            again = retold([*told, *last])
+            closer = self._ask([*told, *again])
+            for grown in emergent(
+                [whole, *(closer[text] for text in again)],
+                [own, *(closer[text] for text in told)],
+                minor_limit=self.gate.policy.minor_sexual_limit,
+            ):
                 found.setdefault(grown.category, grown)
         new = [s for texts, _ in self._shots for s in texts] or [self.submission.story]
         for category in self.gate.assembly.found(self._recent, new):

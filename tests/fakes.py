@@ -14,6 +14,7 @@ from gateway.audit.sequencer import Sequencer
 from gateway.errors import StageUnavailable
 from gateway.record import Facts, Order
 from generator.clip import Clip, Frames, GenerationRequest, Progress
+from safety.submission import Submission
 from safety.verdict import Action, Category, Reason, Stage, Verdict
 from watermark.payload import Payload
 from watermark.reading import Reading, nothing
@@ -48,12 +49,20 @@ class FakePromptJudge:
     action: Action = Action.ALLOW
     fault: BaseException | None = None
     asked: list[str] = field(default_factory=list)
+    weighed: list[Submission] = field(default_factory=list)
 
     def judge(self, prompts: Sequence[str]) -> tuple[Verdict, ...]:
         self.asked += prompts
         if self.fault is not None:
             raise self.fault
         return tuple(verdict(self.action) for _ in prompts)
+
+    def weigh(self, submission: Submission) -> Verdict:
+        self.asked += [part.text for part in submission.parts]
+        self.weighed.append(submission)
+        if self.fault is not None:
+            raise self.fault
+        return verdict(self.action)
 
 
 @dataclass
@@ -80,9 +89,11 @@ class FakeGenerator:
     fault: BaseException | None = None
     calls: int = 0
     wrong_size: bool = False
+    requests: list[GenerationRequest] = field(default_factory=list)
 
     def generate(self, request: GenerationRequest, *, on_progress: Progress) -> Clip:
         self.calls += 1
+        self.requests.append(request)
         for done in range(1, STEPS + 1):
             on_progress(done, STEPS)
         if self.fault is not None:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from starlette.datastructures import UploadFile
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.api.access import Creator
+from gateway.api.body import read_body
 from gateway.api.envelope import FETCH_FAILURES, LOOKUP_FAILURES, SUBMIT_FAILURES, failures
-from gateway.clips import DEFAULT_PAGE, MAX_PAGE, Wish
+from gateway.clips import DEFAULT_PAGE, MAX_PAGE
 from gateway.errors import InvalidRequest
 from gateway.tables import Video
+from gateway.wish import Wish
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
-MAX_FORM_FIELDS = 32
 POLL_AFTER_MS = "1000"
 STATUS = {
     "queued": "queued",
@@ -53,6 +52,14 @@ class VideoCreate(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     prompt: str = Field(description="What the clip shows")
+    negative_prompt: str = Field(default="", description="What the clip must not show")
+    title: str = Field(default="", description="What you call the clip; judged, not drawn")
+    project: str | None = Field(
+        default=None, description="Whose records of consent and licence apply"
+    )
+    rewrite_of: str | None = Field(
+        default=None, description="Reference of a refusal whose offered wording this is"
+    )
     model: str | None = Field(default=None, description="See GET /v1/models")
     seconds: WholeNumber | None = Field(
         default=None, description='Length; "4" and 4 are both fine'
@@ -67,6 +74,10 @@ class GatewayInfo(BaseModel):
     state: str = Field(description="queued, in_progress, held, refused, failed or released")
     stage: str = Field(description="The stage under way or the last that ran")
     seed: int
+    negative_prompt: str
+    title: str
+    project: str | None
+    rewrite_of: str | None
     review: dict[str, str] | None = Field(description="Set while a person must decide")
     clip_id: str | None = Field(description="The watermark's payload, once released")
 
@@ -124,9 +135,13 @@ _BODY = {
 )
 async def create_video(caller: Creator, request: Request) -> VideoObject:
     """Ask for a clip. A refused prompt is answered 400 with code ``moderation_blocked``."""
-    body = await _read_body(request)
+    body = await read_body(request, VideoCreate)
     wish = Wish(
         prompt=body.prompt,
+        negative_prompt=body.negative_prompt,
+        title=body.title,
+        project=body.project,
+        rewrite_of=body.rewrite_of,
         model=body.model,
         seconds=body.seconds,
         size=body.size,
@@ -212,6 +227,7 @@ def as_object(row: Video) -> VideoObject:
         model=row.model,
         progress=row.progress,
         prompt=row.prompt,
+        remixed_from_video_id=row.remixed_from,
         seconds=str(row.seconds),
         size=f"{row.width}x{row.height}",
         status=STATUS[row.state],
@@ -220,52 +236,11 @@ def as_object(row: Video) -> VideoObject:
             state=row.state,
             stage=row.stage,
             seed=row.seed,
+            negative_prompt=row.negative_prompt,
+            title=row.title,
+            project=row.project,
+            rewrite_of=row.rewrite_of,
             review={"state": "pending"} if row.state == "held" else None,
             clip_id=row.clip_id if row.state == "released" else None,
         ),
     )
-
-
-async def _read_body(request: Request) -> VideoCreate:
-    """The fields of a JSON or form body. Raises InvalidRequest in every other case."""
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    raw = await request.body()
-    fields: Any
-    if kind == "application/json":
-        try:
-            fields = json.loads(raw.decode("utf-8"))
-        except (UnicodeDecodeError, ValueError, RecursionError) as fault:
-            raise InvalidRequest("The body is not JSON in UTF-8.") from fault
-    elif kind == "multipart/form-data":
-        fields = await _read_form(request, raw)
-    else:
-        raise InvalidRequest("Send application/json or multipart/form-data.")
-    if not isinstance(fields, dict):
-        raise InvalidRequest("The body must be an object.")
-    try:
-        return VideoCreate.model_validate(fields)
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        param = str(first["loc"][0]) if first["loc"] else None
-        if first["type"] == "extra_forbidden":
-            raise InvalidRequest("This gateway does not know the field.", param=param) from None
-        raise InvalidRequest(f"{first['msg'].rstrip('.')}.", param=param) from None
-
-
-async def _read_form(request: Request, raw: bytes) -> dict[str, str]:
-    fields: dict[str, str] = {}
-    async with request.form(max_fields=MAX_FORM_FIELDS, max_files=4) as form:
-        for name, value in form.multi_items():
-            if isinstance(value, UploadFile):
-                raise InvalidRequest("Reference files are not supported yet.", param=name)
-            if name in fields:
-                raise InvalidRequest("A field was sent twice.", param=name)
-            fields[name] = value
-    try:
-        # The form parser falls back to Latin-1; a prompt must not change its meaning.
-        raw.decode("utf-8")
-    except UnicodeDecodeError as fault:
-        raise InvalidRequest("The form is not text in UTF-8.", param="prompt") from fault
-    if not raw.rstrip().endswith(b"--"):
-        raise InvalidRequest("The form was cut off before its end.")
-    return fields

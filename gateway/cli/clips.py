@@ -23,8 +23,8 @@ from gateway.cli.common import (
     print_json,
     stop,
 )
-from gateway.clips import Wish
 from gateway.tables import Video
+from gateway.wish import Wish
 
 POLL_SECONDS = 0.1
 STAGE_WORDS = {

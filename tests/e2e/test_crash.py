@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app import Gateway
-from gateway.clips import Wish
 from gateway.pipeline import STAGES
 from gateway.settings import load_settings
+from gateway.wish import Wish
 from tests.e2e.conftest import CLIP_SECONDS, PROMPT, SIZE, environment, parsed, run_cli
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from gateway.audit.log import SqlAuditLog
 from gateway.audit.sequencer import Sequencer
 from gateway.auth import Caller, KeyRing
-from gateway.clips import Clips, Wish
+from gateway.clips import Clips
 from gateway.db import Database
 from gateway.jobs import produce_clip
 from gateway.pipeline import Pipeline
@@ -17,6 +17,7 @@ from gateway.record import Order, Record
 from gateway.settings import Limits
 from gateway.store import Released, Vault
 from gateway.tables import Video
+from gateway.wish import Wish
 from tests.fakes import (
     FakeCard,
     FakeCodec,

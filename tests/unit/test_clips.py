@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from hypothesis import strategies as st
 
 from gateway.audit.log import SqlAuditLog
 from gateway.auth import Caller
-from gateway.clips import MAX_SEED, Wish
 from gateway.db import Database
 from gateway.errors import Conflict, InvalidRequest, NotFound, PromptRefused, RateLimited
 from gateway.settings import Limits
 from gateway.tables import AuditOutbox, AuditPersonal, Tenant, VerdictRow, Video
+from gateway.wish import MAX_LINEAGE, MAX_SEED, MAX_TITLE_CHARS, Wish
 from safety.verdict import Action
 from tests.unit.rig import Rig
 
@@ -80,6 +81,13 @@ def test_a_door_that_crashes_lets_nobody_in(rig: Rig) -> None:
         (Wish(prompt="x" * 4_001), "prompt"),
         (Wish(prompt="broken \ud800 text"), "prompt"),
         (Wish(prompt="nul \0 byte"), "prompt"),
+        (Wish(prompt="a ball", negative_prompt="x" * 4_001), "negative_prompt"),
+        (Wish(prompt="a ball", negative_prompt="nul \0 byte"), "negative_prompt"),
+        (Wish(prompt="a ball", title="x" * (MAX_TITLE_CHARS + 1)), "title"),
+        (Wish(prompt="a ball", title="broken \ud800"), "title"),
+        (Wish(prompt="a ball", project=""), "project"),
+        (Wish(prompt="a ball", project="a text, not a name"), "project"),
+        (Wish(prompt="a ball", rewrite_of="req_1"), "rewrite_of"),
         (Wish(prompt="a ball", model="sora"), "model"),
         (Wish(prompt="a ball", size="1x1"), "size"),
         (Wish(prompt="a ball", size="20000x20000"), "size"),
@@ -222,3 +230,158 @@ def test_tenants_are_made_once(rig: Rig) -> None:
     with rig.database.read() as session:
         names = session.scalars(sa.select(Tenant.name)).all()
     assert sorted(names) == ["local", "studio"]
+
+
+# --- every door ---------------------------------------------------------------------------
+
+
+def released(rig: Rig, **wish: Any) -> Video:
+    order = rig.order(**wish)
+    rig.produce(order)
+    return rig.row(order)
+
+
+def test_everything_that_is_said_is_judged_kept_and_drawn(rig: Rig) -> None:
+    wish = {"negative_prompt": " blurry ", "title": "The ball", "project": "feature-7"}
+    row = released(rig, **wish)
+    assert (row.negative_prompt, row.title, row.project) == ("blurry", "The ball", "feature-7")
+    assert row.state == "released"
+    for judge in (rig.door, rig.prompts):
+        (asked,) = judge.weighed
+        assert [(str(p.kind), p.text) for p in asked.parts] == [
+            ("prompt", "a red ball"),
+            ("title", "The ball"),
+            ("negative_prompt", "blurry"),
+        ]
+    (request,) = rig.generator.requests
+    assert (request.prompt, request.negative_prompt) == ("a red ball", "blurry")
+
+
+def test_a_remix_is_judged_and_drawn_with_what_it_changes(rig: Rig) -> None:
+    parent = released(rig, negative_prompt="blurry", project="p", seed=9)
+    remix = rig.clips.remix(rig.caller, parent.id, "now it is blue")
+    assert (remix.prompt, remix.remixed_from, remix.seed) == ("now it is blue", parent.id, 9)
+    rig.produce(rig.record.order(remix.id))
+    again = rig.clips.remix(rig.caller, remix.id, "and it bounces")
+    for asked in (rig.door.weighed[-1], rig.record.order(again.id)):
+        assert asked.lineage == ("a red ball", "now it is blue")
+    assert rig.door.weighed[-1].story == "a red ball. now it is blue. and it bounces."
+    rig.produce(rig.record.order(again.id))
+    drawn = [(r.prompt, r.negative_prompt) for r in rig.generator.requests]
+    assert drawn[-1] == ("a red ball. now it is blue. and it bounces.", "blurry")
+
+
+def test_only_a_released_clip_of_ones_own_is_remixed(rig: Rig) -> None:
+    queued = rig.order()
+    with pytest.raises(Conflict):
+        rig.clips.remix(rig.caller, queued.video_id, "now it is blue")
+    rig.produce(queued)
+    stranger = Caller(key_id="x", tenant_id=rig.keys.create(name="other").tenant_id)
+    with pytest.raises(NotFound):
+        rig.clips.remix(stranger, queued.video_id, "now it is blue")
+    rig.clips.delete(rig.caller, queued.video_id)
+    with pytest.raises(NotFound):
+        rig.clips.remix(rig.caller, queued.video_id, "now it is blue")
+
+
+def test_a_refused_remix_is_recorded_and_not_enqueued(rig: Rig) -> None:
+    parent = released(rig)
+    rig.door.action = Action.BLOCK
+    with pytest.raises(PromptRefused):
+        rig.clips.remix(rig.caller, parent.id, "now it is blue")
+    assert count(rig, Video) == 1
+
+
+def test_a_chain_of_remixes_has_an_end(rig: Rig) -> None:
+    parent = released(rig, prompt="x" * 3_990)
+    with pytest.raises(InvalidRequest) as refused:
+        rig.clips.remix(rig.caller, parent.id, "y" * 20)
+    assert refused.value.param == "prompt"
+    parent = released(rig)
+    for n in range(MAX_LINEAGE):
+        remix = rig.clips.remix(rig.caller, parent.id, f"change {n}")
+        rig.produce(rig.record.order(remix.id))
+        parent = rig.row(rig.record.order(remix.id))
+    with pytest.raises(InvalidRequest, match="remixed"):
+        rig.clips.remix(rig.caller, parent.id, "one more")
+
+
+def test_the_worker_judges_what_the_door_judged(rig: Rig) -> None:
+    for n in range(3):
+        rig.order(prompt=f"scene {n}")
+    last = rig.order(prompt="the end", title="Four")
+    rig.produce(last)
+    assert rig.prompts.weighed == [rig.door.weighed[-1]]
+    assert rig.prompts.weighed[0].recent == ("scene 0", "scene 1", "scene 2")
+
+
+def test_recent_prompts_are_those_of_one_key_in_the_window(rig: Rig) -> None:
+    rig.limits = Limits(
+        dedupe_window_seconds=0, sequence_window_minutes=60, sequence_window_requests=2
+    )
+    other = Caller(key_id="other", tenant_id=rig.caller.tenant_id)
+    rig.clips.submit(other, Wish(prompt="of another key"))
+    rig.door.action = Action.REVIEW
+    rig.order(prompt="held for a person")
+    rig.door.action = Action.ALLOW
+    gone = rig.order(prompt="deleted")
+    rig.clips.delete(rig.caller, gone.video_id)
+    for n in range(3):
+        rig.order(prompt=f"scene {n}")
+    assert rig.door.weighed[-1].recent == ("scene 0", "scene 1")
+    rig.order(prompt="scene 3")
+    assert rig.door.weighed[-1].recent == ("scene 1", "scene 2")
+    rig.clock.now += dt.timedelta(minutes=61)
+    rig.order(prompt="the next day")
+    assert rig.door.weighed[-1].recent == ()
+
+
+def test_no_request_but_the_first_is_judged_apart_unless_settings_say_so(rig: Rig) -> None:
+    rig.limits = Limits(dedupe_window_seconds=0, sequence_window_requests=0)
+    rig.order(prompt="scene 0")
+    rig.order(prompt="scene 1")
+    assert rig.door.weighed[-1].recent == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"negative_prompt": "blurry"},
+        {"title": "The ball"},
+        {"project": "p"},
+        {"rewrite_of": "req_" + "0" * 16},
+    ],
+)
+def test_another_field_is_another_request(rig: Rig, change: dict[str, str]) -> None:
+    rig.limits = Limits(dedupe_window_seconds=10)
+    first = rig.order()
+    assert rig.order(**change).video_id != first.video_id
+    assert rig.order(**change).video_id == rig.order(**change).video_id
+
+
+def test_a_remix_of_the_same_words_is_another_request(rig: Rig) -> None:
+    parent = released(rig)
+    rig.limits = Limits(dedupe_window_seconds=10)
+    plain = rig.order(prompt="now it is blue", seed=parent.seed)
+    remix = rig.clips.remix(rig.caller, parent.id, "now it is blue")
+    assert remix.id != plain.video_id
+    assert rig.clips.remix(rig.caller, parent.id, "now it is blue").id == remix.id
+
+
+def test_what_was_said_stays_out_of_the_log_and_goes_with_the_clip(rig: Rig) -> None:
+    parent = released(rig, negative_prompt="secret fog", title="Secret ball")
+    remix = rig.clips.remix(rig.caller, parent.id, "secret blue")
+    rig.clips.delete(rig.caller, remix.id)
+    rig.clips.delete(rig.caller, parent.id)
+    with rig.database.read() as session:
+        for row in session.scalars(sa.select(Video)):
+            assert (row.prompt, row.negative_prompt, row.title, row.lineage) == (
+                "",
+                "",
+                "",
+                None,
+            )
+        leaves = [row.leaf for row in session.scalars(sa.select(AuditOutbox))]
+    assert leaves
+    assert not any(b"ecret" in leaf for leaf in leaves)
+    assert count(rig, AuditPersonal) == 0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from safety.sequence import (
+    CERTAIN,
     MAX_JOINT_CHARS,
     MAX_SHOTS,
     MAX_TEXTS,
@@ -14,6 +17,7 @@ from safety.sequence import (
     across,
     emergent,
     joined,
+    retold,
     shots,
     within,
 )
@@ -119,25 +123,50 @@ def verdict(score: float, category: Category = Category.ILLICIT, *, stops: bool)
     )
 
 
+def new(tellings: list[Verdict], parts: list[Verdict]) -> list[Category]:
+    return [e.category for e in emergent(tellings, parts, minor_limit=0.15)]
+
+
 def test_only_what_no_part_shows_is_new() -> None:
-    whole = verdict(0.9, stops=True)
+    whole = verdict(0.95, stops=True)
     low = verdict(0.1, stops=False)
-    assert [e.category for e in emergent(whole, [low, low])] == [Category.ILLICIT]
-    assert emergent(whole, [low, verdict(0.9, stops=True)]) == ()
-    assert emergent(verdict(0.9, stops=False), [low]) == ()
+    assert new([whole, whole], [low, low]) == [Category.ILLICIT]
+    assert new([whole, whole], [low, verdict(0.95, stops=True)]) == []
+    assert new([verdict(0.95, stops=False), whole], [low]) == []
+
+
+def test_what_shows_in_one_telling_only_is_chance() -> None:
+    whole, low = verdict(0.95, stops=True), verdict(0.1, stops=False)
+    assert new([whole, verdict(CERTAIN - 0.01, stops=True)], [low]) == []
 
 
 def test_a_score_that_creeps_up_with_length_is_not_new() -> None:
-    near = verdict(0.9 - MIN_JUMP + 0.01, stops=False)
-    assert emergent(verdict(0.9, stops=True), [near]) == ()
+    near = verdict(0.95 - MIN_JUMP + 0.01, stops=False)
+    assert new([verdict(0.95, stops=True)], [near]) == []
 
 
 def test_a_score_that_is_no_number_is_new() -> None:
     whole = verdict(float("nan"), stops=True)
-    assert emergent(whole, [verdict(0.1, stops=False)])
+    assert new([whole, whole], [verdict(0.1, stops=False)]) == [Category.ILLICIT]
+
+
+def test_a_minor_and_a_body_in_two_requests_need_a_sexual_scene_too() -> None:
+    def whole(sexual: float) -> Verdict:
+        found = verdict(1.0, Category.SEXUAL_MINORS, stops=True)
+        scores = {Category.SEXUAL_EXPLICIT: 0.0, Category.SEXUAL_SUGGESTIVE: sexual}
+        return replace(found, scores={**found.scores, **scores})
+
+    part = verdict(0.0, Category.SEXUAL_MINORS, stops=False)
+    assert new([whole(0.2), whole(0.15)], [part]) == [Category.SEXUAL_MINORS]
+    assert new([whole(0.2), whole(0.14)], [part]) == []
+    assert new([whole(0.2), verdict(0.0, Category.SEXUAL_MINORS, stops=False)], [part]) == []
 
 
 def test_a_style_or_a_name_is_whole_in_one_part_or_not_there() -> None:
     for category in (Category.LIVING_ARTIST_STYLE, Category.PROMPT_ATTACK):
         whole = verdict(0.95, category, stops=True)
-        assert emergent(whole, [verdict(0.0, category, stops=False)]) == ()
+        assert new([whole], [verdict(0.0, category, stops=False)]) == []
+
+
+def test_a_story_is_told_again_with_the_same_words() -> None:
+    assert retold(["one.", "two"]) == ("two. one.", "one\ntwo", "one, two")

@@ -54,6 +54,15 @@ class Tenant(Table):
     id: Mapped[str] = mapped_column(sa.String(40), primary_key=True, comment="tnt_<hex>")
     name: Mapped[str] = mapped_column(sa.String(200), unique=True, comment="Shown to operators")
     created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
+    audience: Mapped[str] = mapped_column(
+        sa.String(20),
+        default="public",
+        server_default="public",
+        comment="How far vetted; an unknown word counts as public",
+    )
+    region: Mapped[str | None] = mapped_column(
+        sa.String(2), comment="ISO 3166-1 alpha-2; null: in every region"
+    )
 
 
 class ApiKey(Table):
@@ -257,3 +266,59 @@ class AuditPersonal(Table):
     event_id: Mapped[str] = mapped_column(sa.String(200), primary_key=True, comment="Event")
     record_key: Mapped[bytes] = mapped_column(sa.LargeBinary(32), comment="Random, per record")
     record: Mapped[bytes] = mapped_column(sa.LargeBinary, comment="RFC 8785 JSON, personal")
+
+
+class ProtectedNameRow(Table):
+    """A name that the operator protects, beside the shipped lists. Removed ones stay."""
+
+    __tablename__ = "protected_names"
+    __table_args__ = (
+        sa.Index(
+            "uq_protected_names_live",
+            "category",
+            "subject",
+            unique=True,
+            sqlite_where=sa.text("removed_at IS NULL"),
+            postgresql_where=sa.text("removed_at IS NULL"),
+        ),
+    )
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True, comment="name_<16 hex>")
+    category: Mapped[str] = mapped_column(sa.String(40), comment="Whose list it extends")
+    subject: Mapped[str] = mapped_column(sa.String(80), comment="Id in that list")
+    name: Mapped[str] = mapped_column(sa.String(200), comment="May be personal; never logged")
+    aliases: Mapped[list[str]] = mapped_column(sa.JSON, comment="Further spellings")
+    certain: Mapped[bool] = mapped_column(comment="False: also means something else")
+    neutral: Mapped[str] = mapped_column(sa.String(200), comment="What a rewrite says instead")
+    note: Mapped[str] = mapped_column(sa.Text, comment="Why, for operators")
+    added_by: Mapped[str] = mapped_column(sa.String(200), comment="Who added it")
+    created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
+    removed_at: Mapped[dt.datetime | None] = mapped_column(UtcTime, comment="UTC; null = live")
+
+
+class Consent(Table):
+    """A record that somebody agreed: a person, an owner of rights, an artist.
+
+    It lifts the rule of ``category`` for ``subject``, for one tenant, in one project or all,
+    from ``valid_from`` until ``valid_to`` (not included) or until it is revoked.
+    """
+
+    __tablename__ = "consents"
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True, comment="rec_<16 hex>")
+    category: Mapped[str] = mapped_column(sa.String(40), comment="Whose rule it lifts")
+    subject: Mapped[str] = mapped_column(sa.String(80), comment="Id in the list of names")
+    tenant_id: Mapped[str] = mapped_column(
+        sa.ForeignKey("tenants.id"), index=True, comment="For whom"
+    )
+    project: Mapped[str | None] = mapped_column(sa.String(100), comment="Null: every project")
+    scope: Mapped[str] = mapped_column(sa.Text, comment="What was agreed, in words")
+    evidence_sha256: Mapped[str] = mapped_column(sa.String(64), comment="Of the document, hex")
+    evidence_reference: Mapped[str] = mapped_column(
+        sa.String(400), comment="Where the document is kept"
+    )
+    valid_from: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
+    valid_to: Mapped[dt.datetime | None] = mapped_column(
+        UtcTime, comment="UTC, not included; null: until revoked"
+    )
+    recorded_by: Mapped[str] = mapped_column(sa.String(200), comment="Who recorded it")
+    created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
+    revoked_at: Mapped[dt.datetime | None] = mapped_column(UtcTime, comment="UTC; null = live")

@@ -85,6 +85,13 @@ class EventKind(StrEnum):
     PERSONAL_ERASED = "personal.erased"
     GATEWAY_STARTED = "gateway.started"
     CHECKPOINT_ANCHORED = "checkpoint.anchored"
+    NAME_ADDED = "name.added"
+    NAME_REMOVED = "name.removed"
+    CONSENT_RECORDED = "consent.recorded"
+    CONSENT_REVOKED = "consent.revoked"
+    TENANT_VETTED = "tenant.vetted"
+    REWRITE_OFFERED = "rewrite.offered"
+    REWRITE_CONFIRMED = "rewrite.confirmed"
 
 
 class EntryFault(ValueError):

@@ -91,6 +91,7 @@ class Scored:
     circumstances: Circumstances = STRICTEST
     said: Mapping[Ground, Action] = field(default_factory=dict)
     faults: Mapping[Ground, Action] = field(default_factory=dict)
+    policy: str = ""
 
     @classmethod
     def of(cls, subject: str, verdict: Verdict, circumstances: Circumstances) -> Self:
@@ -102,7 +103,20 @@ class Scored:
             circumstances=circumstances,
             said=grounds(verdict.reasons),
             faults=grounds(r for r in verdict.reasons if r.rule == FAULT_RULE),
+            policy=verdict.policy,
         )
+
+    def read_with(self, policy: Policy) -> Self:
+        """The same item, for the policy that it was judged by: whatever its scores do not
+        explain was the gate's own doing, and stops it under every policy.
+        """
+        explained = self.under(policy)
+        own = {
+            ground: action
+            for ground, action in self.said.items()
+            if explained.get(ground, Action.ALLOW).severity < action.severity
+        }
+        return replace(self, faults=strictest_of((self.faults, own)))
 
     def under(self, policy: Policy) -> Mapping[Ground, Action]:
         """What a policy says of it, for each ground; empty when it would pass."""

@@ -173,14 +173,18 @@ def replay(
         str | None, typer.Option(help="As if all were asked then.", show_default="as it was")
     ] = None,
     region: RegionCode = None,
+    earlier: Annotated[
+        list[Path] | None,
+        typer.Option("--earlier", help="A policy that was in force; may be repeated."),
+    ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Judge the recorded scores again under a policy and say what would change.
 
     Only reads. A verdict that lacks a score which the policy asks for is not compared, and
-    counted as such. What a record of consent lifted stays lifted, and a text that speaks of a
-    minor is known by its recorded scores only.
+    counted as such. What the gate stopped for its own reasons stays stopped; to know these
+    apart, the policy of the time must be at hand: the one in force, or given as --earlier.
     """
     with errors_as_exits(as_json=as_json), _policies(as_json=as_json):
         gateway = gateway_for(context, data_dir)
@@ -193,16 +197,26 @@ def replay(
         if region is not None:
             supposed["region"] = region
         _demand_region(region, as_json=as_json)
-        items = (
-            replace(item, circumstances=replace(item.circumstances, **supposed))
-            for item in recorded_verdicts(gateway.database, since=after)
-        )
-        report = compare(items, rules)
+        files = [gateway.policy, *(Policy.load(path) for path in earlier or ())]
+        known = {each.hash: each for each in files}
+        strangers: set[str] = set()
+
+        def items() -> Iterator[Scored]:
+            for item in recorded_verdicts(gateway.database, since=after):
+                if (judged_by := known.get(item.policy)) is not None:
+                    item = item.read_with(judged_by)
+                else:
+                    strangers.add(item.policy)
+                yield replace(item, circumstances=replace(item.circumstances, **supposed))
+
+        report = compare(items(), rules)
         gateway.close()
     if as_json:
-        print_json(_replayed(report))
-    else:
-        _print_replay(report)
+        print_json({**_replayed(report), "unknown_policies": sorted(strangers)})
+        return
+    _print_replay(report)
+    for name in sorted(strangers):
+        out.print(f"Some were judged by a policy that is not at hand: {name}", markup=False)
 
 
 @contextmanager

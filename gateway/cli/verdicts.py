@@ -44,6 +44,7 @@ def _scored(row: VerdictRow) -> Scored:
         circumstances=asked,
         said=_grounds(row.reasons),
         faults=_grounds(reason for reason in row.reasons if reason["rule"] == FAULT_RULE),
+        policy=row.policy,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from gateway.record import verdict_row
 from gateway.tables import VerdictRow
 from safety.circumstances import STRICTEST, Circumstances
 from safety.policy import POLICY_PATH, Policy
-from safety.verdict import Category, FrameScores, Stage, Verdict
+from safety.verdict import Action, Category, FrameScores, Reason, Stage, Verdict
 from tests.unit.policies import CLEAN, CONTENT, ELECTION, NOON, POLICY
 
 ODD = {**CLEAN, Category.POLITICAL_ELECTION: 0.4}
@@ -180,6 +181,26 @@ def test_replay_under_the_policy_in_force_changes_nothing(
     keep(database, ("video_1", judged(ODD)), ("video_2", judged(broken)))
     document = parsed("policy", "replay", "--data-dir", tmp_path)
     assert (document["compared"], document["changed"]) == (2, 0)
+
+
+def test_replay_says_when_the_policy_of_the_time_is_not_at_hand(
+    database: Database, tmp_path: Path, stricter: Path
+) -> None:
+    by_stricter = Policy.load(stricter).judge(CLEAN, stage=Stage.PROMPT, judges=JUDGES)
+    minors = POLICY.rules[Category.SEXUAL_MINORS]
+    own = Reason(
+        category=minors.category,
+        stage=Stage.PROMPT,
+        rule=minors.rule,
+        text=minors.text,
+        action=Action.REVIEW,
+    )
+    keep(database, ("video_1", replace(by_stricter, action=Action.REVIEW, reasons=(own,))))
+    document = parsed("policy", "replay", "--data-dir", tmp_path)
+    assert (document["changed"], document["unknown_policies"]) == (1, [by_stricter.policy])
+    assert "not at hand" in run("policy", "replay", "--data-dir", tmp_path)
+    document = parsed("policy", "replay", "--earlier", stricter, "--data-dir", tmp_path)
+    assert (document["changed"], document["unknown_policies"]) == (0, [])
 
 
 def test_replay_needs_a_record(tmp_path: Path) -> None:

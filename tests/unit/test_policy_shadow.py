@@ -154,6 +154,15 @@ def test_a_fault_of_the_past_stops_under_every_policy() -> None:
     }
 
 
+def test_what_the_gate_stopped_for_its_own_reasons_stays_stopped() -> None:
+    item = replace(scored(ODD), said={Category.SEXUAL_MINORS: Action.REVIEW})
+    assert dict(compare([item], POLICY).moves) == {(Action.REVIEW, Action.ALLOW): 1}
+    read = item.read_with(POLICY)
+    assert dict(compare([read], POLICY).moves) == {(Action.REVIEW, Action.REVIEW): 1}
+    assert dict(compare([read], STRICTER).moves) == {(Action.REVIEW, Action.BLOCK): 1}
+    assert scored(GORY).read_with(POLICY) == scored(GORY)
+
+
 def test_a_verdict_without_the_scores_is_not_compared_and_said_to_be_so() -> None:
     frames = {"sexual_explicit": 0.0, "sexual_suggestive": 0.0}
     item = Scored(

@@ -25,14 +25,20 @@ from safety.verdict import Category
 
 RULES_FILE = "rules.toml"
 
+ASKED_STYLE = 1.0
 NAMED_STYLE = 0.95
 UNCERTAIN_STYLE = 0.7
 MENTIONED_ARTIST = 0.3
 
 MINOR_TERMS = "minor"
 STYLE_TERMS = "style_of"
+STYLE_REACH = 28
+BEHIND_REACH = 3
+BY_REACH = 4
 MIN_AGE = 0
 ADULT_AGE = 18
+_BY = re.compile(r"(?:by|par|por|von|di)\b")
+_LIKE = re.compile(r"[\s-]?esque\b|[\s-](?:inspired|styled|like)\b")
 _AGE = re.compile(
     r"(?<![\d.,:/-])(\d{1,2})(?:\s*-?\s*(?:years?[\s-]*old|yrs?[\s-]*old|y\s?/?\s?o\b|year[\s-]*old"
     r"|ans\b|anos\b|anni\b|jahre?n?\b|jahrige[rsn]?\b|jarige\b|лет\b|год|года\b|سنة|سنوات|عام)"
@@ -129,7 +135,7 @@ class RuleModerator:
                 if any(s <= mention.start and mention.end <= e for s, e in ignored):
                     continue
                 key = (mention.name.category, mention.name.subject)
-                score = _score_of(mention, styled=bool(places.get(STYLE_TERMS)))
+                score = _score_of(mention, text, places.get(STYLE_TERMS, ()))
                 named[key] = max(score, named.get(key, 0.0))
         return PromptScores(
             scores=scores,
@@ -154,13 +160,25 @@ class RuleModerator:
         return TermIndex(self.book.groups)
 
 
-def _score_of(mention: Mention, *, styled: bool) -> float:
-    """An artist's name is an offence only as a style."""
-    if mention.name.category is Category.LIVING_ARTIST_STYLE:
-        if not styled:
-            return MENTIONED_ARTIST
-        return UNCERTAIN_STYLE if mention.loose else NAMED_STYLE
-    return mention.score
+def _score_of(mention: Mention, text: str, styles: Sequence[int]) -> float:
+    """An artist's name is an offence only as a style; for certain, where the name follows."""
+    if mention.name.category is not Category.LIVING_ARTIST_STYLE:
+        return mention.score
+    if _LIKE.match(text, mention.end):
+        return UNCERTAIN_STYLE if mention.loose else ASKED_STYLE
+    if not styles:
+        return MENTIONED_ARTIST
+    if mention.loose:
+        return UNCERTAIN_STYLE
+    return ASKED_STYLE if any(_asks(mention, text, p) for p in styles) else NAMED_STYLE
+
+
+def _asks(mention: Mention, text: str, place: int) -> bool:
+    """True when the words of style at ``place`` belong to the name, before or behind it."""
+    gap = mention.start - place
+    if _BY.match(text, place):
+        return 0 < gap <= BY_REACH
+    return 0 < gap <= STYLE_REACH or 0 <= place - mention.end <= BEHIND_REACH
 
 
 def _holds(rule: TermRule, places: Mapping[str, Sequence[int]]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from gateway.errors import ConfigurationFault
 from gateway.settings import Settings
 from safety.assembly import AssemblyInvalid
@@ -11,18 +13,31 @@ from safety.negative import NegativeTermsInvalid
 from safety.nudity import NsfwJs, OpenNsfw
 from safety.policy import POLICY_PATH, Policy, PolicyInvalid
 from safety.rules import RuleBook, RuleModerator, RulesInvalid
+from safety.shadow import Shadowed
 from safety.submission import SubmissionGate
 from safety.text_model import UseModerator
 
+_log = logging.getLogger(__name__)
 UNREADABLE_RULES = "The rules of the prompt gate cannot be read."
 
 
 def policy_in_force(settings: Settings) -> Policy:
-    """The operator's policy, or the one that is shipped. Raises ConfigurationFault."""
+    """The operator's policy, or the one that is shipped. Raises ConfigurationFault.
+
+    With a policy on trial in its shadow, if one is set. A trial that cannot be read is logged
+    and left out: it must not keep the policy in force from working.
+    """
     try:
-        return Policy.load(settings.policy or POLICY_PATH)
+        policy = Policy.load(settings.policy or POLICY_PATH)
     except PolicyInvalid as fault:
         raise ConfigurationFault(f"The policy cannot be used. {fault}") from fault
+    if settings.shadow_policy is None:
+        return policy
+    try:
+        return Shadowed.beside(policy, Policy.load(settings.shadow_policy))
+    except PolicyInvalid as fault:
+        _log.error("shadow.unreadable %s", fault)
+        return policy
 
 
 def prompt_moderators() -> tuple[PromptModerator, ...]:

@@ -16,6 +16,7 @@ from gateway.errors import StageUnavailable
 from gateway.settings import Limits
 from gateway.tables import StageRow, VerdictRow, Video
 from safety.submission import Part, PartKind, Submission
+from safety.verdict import Verdict
 
 Facts = dict[str, Any]
 Clock = Callable[[], dt.datetime]
@@ -53,34 +54,6 @@ class Order:
     lineage: tuple[str, ...] = ()
     recent: tuple[str, ...] = ()
     key_id: str | None = None
-
-
-class Verdict(Protocol):
-    """The part of a judge's verdict that is recorded (``safety.verdict.Verdict`` fits)."""
-
-    @property
-    def action(self) -> Any:
-        """allow, review or block."""
-
-    @property
-    def scores(self) -> Mapping[Any, float]:
-        """Category → 0..1."""
-
-    @property
-    def reasons(self) -> tuple[Any, ...]:
-        """Rules that spoke."""
-
-    @property
-    def policy(self) -> str:
-        """SHA-256 of the policy."""
-
-    @property
-    def judges(self) -> tuple[str, ...]:
-        """name@version of each."""
-
-    @property
-    def stage(self) -> Any:
-        """prompt or frames."""
 
 
 class AuditOutbox(Protocol):
@@ -238,6 +211,8 @@ def verdict_row(subject: str, event_id: str, verdict: Verdict, now: dt.datetime)
         ],
         policy=verdict.policy,
         judges=list(verdict.judges),
+        circumstances=dict(verdict.circumstances),
+        shadow=None if verdict.shadow is None else dict(verdict.shadow),
         created_at=now,
     )
 

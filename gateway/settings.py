@@ -123,6 +123,7 @@ class Settings(_Section):
     model: str = "embedded"
     models: dict[str, Path] = Field(default_factory=dict)
     policy: Path | None = None
+    shadow_policy: Path | None = None
     limits: Limits = Limits()
     encoding: Encoding = Encoding()
     provenance: Provenance = Provenance()

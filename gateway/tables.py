@@ -201,6 +201,12 @@ class VerdictRow(Table):
     policy: Mapped[str] = mapped_column(sa.String(64), comment="SHA-256 of the policy file")
     judges: Mapped[list[Any]] = mapped_column(sa.JSON, comment="name@version")
     created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
+    circumstances: Mapped[dict[str, Any] | None] = mapped_column(
+        sa.JSON(none_as_null=True), comment="Audience, region and time it was given for"
+    )
+    shadow: Mapped[dict[str, Any] | None] = mapped_column(
+        sa.JSON(none_as_null=True), comment="Policy on trial and its action; decides nothing"
+    )
 
 
 class AuditOutbox(Table):

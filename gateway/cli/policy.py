@@ -21,7 +21,7 @@ from gateway.cli.common import (
     print_json,
     stop,
 )
-from gateway.cli.verdicts import recorded_verdicts
+from gateway.cli.verdicts import recorded_trials, recorded_verdicts
 from gateway.schema import require_current
 from safety.circumstances import Audience, Circumstances
 from safety.difference import differences, summary
@@ -39,6 +39,7 @@ OtherPolicy = Annotated[
     Path | None,
     typer.Option("--policy", help="Under this file instead of the policy in force."),
 ]
+Since = Annotated[str | None, typer.Option(help="ISO 8601 time with offset, or a day in UTC.")]
 RegionCode = Annotated[str | None, typer.Option(help="Asked there: ISO 3166-1 alpha-2.")]
 MAX_SUBJECTS_SHOWN = 20
 
@@ -166,9 +167,7 @@ def explain_prompt(
 def replay(
     context: typer.Context,
     policy: OtherPolicy = None,
-    since: Annotated[
-        str | None, typer.Option(help="ISO 8601 time with offset, or a day in UTC.")
-    ] = None,
+    since: Since = None,
     at: Annotated[
         str | None, typer.Option(help="As if all were asked then.", show_default="as it was")
     ] = None,
@@ -217,6 +216,43 @@ def replay(
     _print_replay(report)
     for name in sorted(strangers):
         out.print(f"Some were judged by a policy that is not at hand: {name}", markup=False)
+
+
+@app.command()
+def shadow(
+    context: typer.Context,
+    since: Since = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
+) -> None:
+    """Show what the policy on trial said of new requests, beside what was decided.
+
+    The setting ``shadow_policy`` names the file on trial. Only reads.
+    """
+    with errors_as_exits(as_json=as_json):
+        gateway = gateway_for(context, data_dir)
+        require_current(gateway.settings.database)
+        after = None if since is None else _moment(since, as_json=as_json)
+        trials = recorded_trials(gateway.database, since=after)
+        gateway.close()
+    documents = [
+        {
+            "policy": trial.policy,
+            "moves": {_move(*move): times for move, times in sorted(trial.moves.items())},
+            "subjects": list(trial.subjects),
+        }
+        for trial in trials
+    ]
+    if as_json:
+        print_json({"trials": documents})
+        return
+    for trial in trials:
+        out.print(f"policy {trial.policy}", markup=False)
+        for (was, now), times in sorted(trial.moves.items()):
+            out.print(f"  {_move(was, now):<16} {times}", markup=False)
+        _print_subjects(trial.subjects)
+    if not trials:
+        out.print("No verdict on record has a shadow.")
 
 
 @contextmanager
@@ -320,7 +356,10 @@ def _print_replay(report: ShadowReport) -> None:
         for name, moves in told[key].items():
             shown = ", ".join(f"{move} {times}" for move, times in moves.items())
             out.print(f"  {name:<22} {shown}", markup=False)
-    subjects = list(dict.fromkeys(change["subject"] for change in told["changes"]))
+    _print_subjects(tuple(dict.fromkeys(change["subject"] for change in told["changes"])))
+
+
+def _print_subjects(subjects: tuple[str, ...]) -> None:
     for subject in subjects[:MAX_SUBJECTS_SHOWN]:
         out.print(f"  {subject}", markup=False)
     if len(subjects) > MAX_SUBJECTS_SHOWN:

@@ -1,8 +1,10 @@
-"""The recorded verdicts, read so that another policy can be asked about them."""
+"""The recorded verdicts, and what other policies say of them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -33,8 +35,39 @@ def recorded_verdicts(database: Database, *, since: datetime | None = None) -> I
             yield _scored(row)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What a policy said in the shadow: how often what, and of whom something else."""
+
+    policy: str
+    moves: Mapping[tuple[Action, Action], int]
+    subjects: tuple[str, ...]
+
+
+def recorded_trials(database: Database, *, since: datetime | None = None) -> tuple[Trial, ...]:
+    """The recorded shadow verdicts by the policy that gave them, the latest one last."""
+    moves: dict[str, Counter[tuple[Action, Action]]] = {}
+    subjects: dict[str, dict[str, None]] = {}
+    columns = (VerdictRow.subject, VerdictRow.action, VerdictRow.shadow)
+    statement = sa.select(*columns).where(VerdictRow.shadow.is_not(None))
+    if since is not None:
+        statement = statement.where(VerdictRow.created_at >= since)
+    with database.read() as session:
+        for subject, action, shadow in session.execute(statement.order_by(VerdictRow.id)):
+            name = str(shadow["policy"])
+            was, now = _action(action), _action(shadow["action"])
+            moves.setdefault(name, Counter())[was, now] += 1
+            found = subjects.setdefault(name, {})
+            if was is not now:
+                found[subject] = None
+    return tuple(
+        Trial(policy=name, moves=dict(counted), subjects=tuple(subjects[name]))
+        for name, counted in moves.items()
+    )
+
+
 def _scored(row: VerdictRow) -> Scored:
-    told: Mapping[str, Any] | None = getattr(row, "circumstances", None)
+    told = row.circumstances
     asked = Circumstances(at=row.created_at) if told is None else Circumstances.from_words(told)
     return Scored(
         subject=row.subject,

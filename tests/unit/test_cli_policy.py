@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
 from gateway.db import Database
+from gateway.judges import policy_in_force
 from gateway.record import verdict_row
+from gateway.settings import Settings
 from gateway.tables import VerdictRow
-from safety.circumstances import STRICTEST, Circumstances
+from safety.circumstances import STRICTEST, Audience, Circumstances
 from safety.policy import POLICY_PATH, Policy
 from safety.verdict import Action, Category, FrameScores, Reason, Stage, Verdict
 from tests.unit.policies import CLEAN, CONTENT, ELECTION, NOON, POLICY
@@ -33,6 +37,13 @@ def run(*arguments: str | Path, code: int = 0) -> str:
 
 def parsed(*arguments: str | Path, code: int = 0) -> Any:
     return json.loads(run(*arguments, "--json", code=code))
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[None]:
+    """A command binds the logs to its own standard error, which is closed after it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
@@ -210,3 +221,60 @@ def test_replay_needs_a_record(tmp_path: Path) -> None:
 def rows(database: Database) -> list[Any]:
     with database.read() as session:
         return list(session.execute(sa.select(VerdictRow.__table__)).all())
+
+
+def test_replay_weighs_who_asked_as_recorded(
+    database: Database, tmp_path: Path, stricter: Path
+) -> None:
+    abroad = Circumstances(audience=Audience.STUDIO, region="DE", at=NOON)
+    keep(database, ("video_1", judged(ODD, abroad)))
+    document = parsed("policy", "replay", "--policy", stricter, "--data-dir", tmp_path)
+    assert (document["compared"], document["changed"]) == (1, 0)
+
+
+def test_a_policy_on_trial_judges_along_and_is_kept_on_record(
+    database: Database, tmp_path: Path, stricter: Path
+) -> None:
+    policy = policy_in_force(Settings(shadow_policy=stricter))
+    verdicts = [policy.judge(s, stage=Stage.PROMPT, judges=JUDGES) for s in (CLEAN, ODD, ODD)]
+    assert [verdict.action for verdict in verdicts] == [Action.ALLOW] * 3
+    assert policy.hash == POLICY.hash
+    keep(
+        database,
+        ("video_0", judged(CLEAN)),
+        *((f"video_{len(v.reasons)}", v) for v in verdicts),
+    )
+    (trial,) = parsed("policy", "shadow", "--data-dir", tmp_path)["trials"]
+    assert trial["policy"] == Policy.load(stricter).hash
+    assert trial["moves"] == {"allow → allow": 1, "allow → block": 2}
+    assert trial["subjects"] == ["video_0"]
+    assert "allow → block    2" in run("policy", "shadow", "--data-dir", tmp_path)
+    assert parsed("policy", "shadow", "--since", "2027-05-01", "--data-dir", tmp_path) == {
+        "trials": []
+    }
+
+
+@pytest.mark.parametrize("name", ["broken.toml", "absent.toml"])
+def test_a_trial_that_cannot_be_read_leaves_the_policy_in_force(
+    broken: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    policy = policy_in_force(Settings(shadow_policy=broken.with_name(name)))
+    assert policy == POLICY
+    assert type(policy) is Policy
+    assert "shadow.unreadable" in caplog.text
+
+
+def test_a_verdict_is_kept_with_its_circumstances_and_without_a_shadow_if_there_is_none(
+    database: Database,
+) -> None:
+    asked = Circumstances(audience=Audience.STUDIO, region="FR", at=NOON)
+    keep(database, ("video_1", judged(CLEAN, asked)))
+    with database.read() as session:
+        (row,) = session.scalars(sa.select(VerdictRow)).all()
+        nulls = session.scalar(sa.text("SELECT count(*) FROM verdicts WHERE shadow IS NULL"))
+    assert (row.shadow, nulls) == (None, 1)
+    assert row.circumstances == {
+        "audience": "studio",
+        "region": "FR",
+        "at": "2027-04-20T12:00:00+00:00",
+    }

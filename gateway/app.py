@@ -10,6 +10,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from gateway import judges
 from gateway.audit.checkpoint import KEY_FILE, CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.audit.sequencer import Sequencer
@@ -19,18 +20,20 @@ from gateway.confined import ConfinedCredentials
 from gateway.db import Database
 from gateway.errors import ConfigurationFault
 from gateway.jobs import JobQueue, Worker, migrate_engine
-from gateway.judges import frame_gate, policy_in_force, prompt_gate, submission_gate
 from gateway.keystore import random_secret, watermark_secrets
 from gateway.marks import chosen_watermarker
 from gateway.media.codec import Mp4Codec
 from gateway.media.limits import MediaLimits, ProcessLimits
 from gateway.media.sandbox import UntrustedVideo, decode_untrusted
+from gateway.permissions import Permissions
 from gateway.pipeline import Pipeline
+from gateway.protected_names import NameRegistry
 from gateway.provenance.keyfiles import secret_folder
 from gateway.provenance.reading import CredentialReader
 from gateway.provenance.signing import C2paSigner
 from gateway.record import Record
 from gateway.registry import SqlRegistry
+from gateway.rewrites import Rewrites
 from gateway.schema import current, head, migrate
 from gateway.sealer import ClipSealer
 from gateway.seams import StepRunner
@@ -45,6 +48,7 @@ from generator.errors import WeightsMissing as ModelWeightsMissing
 from safety.frames import FrameGate
 from safety.moderation import PromptGate
 from safety.policy import Policy
+from safety.rewrite import Rewriter
 from safety.submission import SubmissionGate
 from watermark.watermarker import Watermarker
 
@@ -131,22 +135,32 @@ class Gateway:
     @cached_property
     def policy(self) -> Policy:
         """The rules in force."""
-        return policy_in_force(self.settings)
+        return judges.policy_in_force(self.settings)
 
     @cached_property
     def prompts(self) -> PromptGate:
         """The prompt gate."""
-        return prompt_gate(self.policy)
+        return judges.prompt_gate(self.policy, self.names.in_force)
+
+    @cached_property
+    def names(self) -> NameRegistry:
+        """The protected names: shipped and the operator's own."""
+        return NameRegistry(self.database, self.log, self.clock, judges.rule_book().names)
+
+    @cached_property
+    def permissions(self) -> Permissions:
+        """Who tenants are, and their records of consent and licence."""
+        return Permissions(self.database, self.log, self.clock)
 
     @cached_property
     def submissions(self) -> SubmissionGate:
         """The prompt gate for whole requests."""
-        return submission_gate(self.prompts)
+        return judges.submission_gate(self.prompts)
 
     @cached_property
     def frames(self) -> FrameGate:
         """The frame gate."""
-        return frame_gate(self.policy)
+        return judges.frame_gate(self.policy)
 
     # --- the makers -------------------------------------------------------------------
 
@@ -259,6 +273,8 @@ class Gateway:
             audit=self.log,
             queue=self.queue,
             prompts=self.submissions,
+            permits=self.permissions,
+            rewrites=Rewrites(self.database, self.log, Rewriter(names=self.names.in_force)),
             cards=self.cards,
             default_model=self.settings.model,
             released=self.released,
@@ -293,6 +309,7 @@ class Gateway:
             ),
             log=self.sequencer,
             steps=steps,
+            permits=self.permissions,
         )
 
     # --- life -------------------------------------------------------------------------

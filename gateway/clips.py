@@ -24,7 +24,8 @@ from gateway.record import (
     submission,
     verdict_row,
 )
-from gateway.seams import SubmissionJudge
+from gateway.rewrites import Rewrites
+from gateway.seams import Permits, SubmissionJudge
 from gateway.settings import Limits
 from gateway.store import Ref, Released
 from gateway.tables import Video
@@ -52,6 +53,8 @@ class Clips:
         audit: AuditOutbox,
         queue: Enqueue,
         prompts: SubmissionJudge,
+        permits: Permits,
+        rewrites: Rewrites,
         cards: Mapping[str, Card],
         default_model: str,
         released: Released,
@@ -62,6 +65,8 @@ class Clips:
         self._audit = audit
         self._queue = queue
         self._prompts = prompts
+        self._permits = permits
+        self._rewrites = rewrites
         self._cards = cards
         self._default_model = default_model
         self._released = released
@@ -124,9 +129,13 @@ class Clips:
             recent=self._recent(caller),
         )
         demand_drawable(asked, self._limits)
-        verdict = self._prompts.weigh(asked)
+        if wish.rewrite_of is not None:
+            self._rewrites.demand_offered(caller.tenant_id, wish.rewrite_of, order.prompt)
+        known = self._permits.circumstances(caller, project=wish.project)
+        verdict = self._prompts.weigh(asked, circumstances=known)
         if verdict.action not in (Action.ALLOW, Action.REVIEW):
-            raise self._refuse(caller, order, verdict)
+            other = self._rewrites.offer(asked, verdict, judge=self._prompts, known=known)
+            raise self._refuse(caller, order, verdict, other)
         held = verdict.action is not Action.ALLOW
         with self._database.write() as session:
             self._demand_room(session, caller)
@@ -161,6 +170,9 @@ class Clips:
             event = self._request_event(row.id, caller, kind, order, verdict)
             session.add(verdict_row(row.id, event.id, verdict, now))
             self._audit.record(session, event)
+            if wish.rewrite_of is not None:
+                confirmed = (caller.tenant_id, row.id, wish.rewrite_of, order.prompt)
+                self._rewrites.note_confirmed(session, *confirmed)
             if not held:
                 self._queue.enqueue(session, row.id)
         return row
@@ -279,12 +291,16 @@ class Clips:
         if waiting is None or waiting >= self._limits.max_queued_per_tenant:
             raise RateLimited("Too many of your clips are waiting; try again later.")
 
-    def _refuse(self, caller: Caller, order: Checked, verdict: Verdict) -> PromptRefused:
+    def _refuse(
+        self, caller: Caller, order: Checked, verdict: Verdict, other: str | None
+    ) -> PromptRefused:
         subject = f"req_{secrets.token_hex(8)}"
         event = self._request_event(subject, caller, EventKind.REQUEST_REFUSED, order, verdict)
         with self._database.write() as session:
             session.add(verdict_row(subject, event.id, verdict, self._clock()))
             self._audit.record(session, event)
+            if other is not None:
+                self._rewrites.note_offered(session, caller.tenant_id, subject, other)
         refusal = refusal_of(verdict)
         return PromptRefused(
             str(refusal["message"]),
@@ -295,6 +311,7 @@ class Clips:
                 "rules": refusal["rules"],
                 "policy": refusal["policy"],
                 "reference": subject,
+                **({} if other is None else {"rewrite": {"prompt": other}}),
             },
         )
 

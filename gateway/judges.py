@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import lru_cache
 
 from gateway.errors import ConfigurationFault
 from gateway.settings import Settings
 from safety.assembly import AssemblyInvalid
 from safety.frames import FrameGate
+from safety.gazetteer import Gazetteer
+from safety.masking import NameMask
 from safety.moderation import PromptGate, PromptModerator
 from safety.negative import NegativeTermsInvalid
 from safety.nudity import NsfwJs, OpenNsfw
@@ -40,18 +44,24 @@ def policy_in_force(settings: Settings) -> Policy:
         return policy
 
 
-def prompt_moderators() -> tuple[PromptModerator, ...]:
-    """Who is asked about a prompt. Weights are loaded on first use, not here."""
+@lru_cache(maxsize=1)
+def rule_book() -> RuleBook:
+    """The shipped rules and names, read once. Raises ConfigurationFault."""
     try:
-        rules = RuleModerator(book=RuleBook.load())
+        return RuleBook.load()
     except RulesInvalid as fault:
         raise ConfigurationFault(UNREADABLE_RULES) from fault
-    return (rules, UseModerator())
 
 
-def prompt_gate(policy: Policy) -> PromptGate:
-    """The gate before anything is made. Raises ConfigurationFault."""
-    return PromptGate(moderators=prompt_moderators(), policy=policy)
+def prompt_moderators(names: Callable[[], Gazetteer]) -> tuple[PromptModerator, ...]:
+    """Who is asked about a prompt. Weights are loaded on first use, not here."""
+    return (RuleModerator(book=rule_book(), names=names), UseModerator())
+
+
+def prompt_gate(policy: Policy, names: Callable[[], Gazetteer]) -> PromptGate:
+    """The gate before anything is made, for the names in force. Raises ConfigurationFault."""
+    moderators = prompt_moderators(names)
+    return PromptGate(moderators=moderators, policy=policy, mask=NameMask(names=names))
 
 
 def submission_gate(gate: PromptGate) -> SubmissionGate:

@@ -6,7 +6,6 @@ import datetime as dt
 import re
 import secrets
 from dataclasses import dataclass
-from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -15,6 +14,7 @@ from gateway.audit.entry import Event, EventKind
 from gateway.db import Database
 from gateway.errors import InvalidRequest, NotFound
 from gateway.record import AuditOutbox, Clock
+from gateway.seams import Owner
 from gateway.tables import Consent, Tenant
 from safety.circumstances import Audience, Circumstances, Grant
 from safety.gazetteer import GazetteerInvalid, require_subject
@@ -26,14 +26,6 @@ MAX_REFERENCE_CHARS = 400
 MAX_WHO_CHARS = 200
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
-
-
-class Owner(Protocol):
-    """Whoever a request belongs to: ``gateway.auth.Caller`` and ``gateway.record.Order``."""
-
-    @property
-    def tenant_id(self) -> str:
-        """The tenant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +93,15 @@ class Permissions:
         self._region = region
 
     def circumstances(
-        self, owner: Owner, *, project: str | None, at: dt.datetime
+        self, owner: Owner, *, project: str | None, at: dt.datetime | None = None
     ) -> Circumstances:
-        """Under which circumstances a request is judged at the time ``at``.
+        """Under which circumstances a request is judged at the time ``at``, or now.
 
         A record counts when it is this tenant's, of this project or of all, not revoked, and
         ``valid_from <= at < valid_to``. Without a project only records of all projects count.
         An unknown tenant is a stranger without records.
         """
+        at = self._clock() if at is None else at
         with self._database.read() as session:
             tenant = session.get(Tenant, owner.tenant_id)
             rows = session.scalars(

@@ -29,7 +29,16 @@ from gateway.record import (
     judged,
     submission_of,
 )
-from gateway.seams import Codec, FrameJudge, Log, Marker, Sealer, StepRunner, SubmissionJudge
+from gateway.seams import (
+    Codec,
+    FrameJudge,
+    Log,
+    Marker,
+    Permits,
+    Sealer,
+    StepRunner,
+    SubmissionJudge,
+)
 from gateway.store import Ref, Released, Vault
 from generator.clip import GenerationRequest, Generator
 from generator.errors import GenerationError
@@ -48,14 +57,7 @@ ENTRIES = {
     "sign": EventKind.VIDEO_SIGNED,
     "publish": EventKind.VIDEO_PUBLISHED,
 }
-DEADLINE_SECONDS = {
-    "approve": 60,
-    "generate": 1800,
-    "check": 900,
-    "mark": 900,
-    "sign": 300,
-    "publish": 900,
-}
+DEADLINE_SECONDS = dict(zip(STAGES, (60, 1800, 900, 900, 300, 900), strict=True))
 PROGRESS_EVERY_SECONDS = 0.5
 COVER_TIMEOUT_SECONDS = 60.0
 FAULT = "The clip could not be judged, so it is not released."
@@ -138,6 +140,7 @@ class Pipeline:
     sealer: Sealer
     log: Log
     steps: StepRunner
+    permits: Permits
 
     def run(self, order: Order) -> Release:
         """Take an order to its release.
@@ -153,10 +156,11 @@ class Pipeline:
         return self.publish(signed)
 
     def approve(self, order: Order) -> ApprovedRequest:
-        """All that the request says, judged by the policy in force now."""
+        """All that the request says, under the policy, records and names in force now."""
 
         def effect() -> Outcome:
-            verdict = self.prompts.weigh(submission_of(order))
+            known = self.permits.circumstances(order, project=order.project)
+            verdict = self.prompts.weigh(submission_of(order), circumstances=known)
             return judged(verdict, of=Stage.PROMPT, progress=5)
 
         facts = self._stage(order, "approve", effect)

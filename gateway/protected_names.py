@@ -7,6 +7,7 @@ import secrets
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -69,6 +70,14 @@ class NameRegistry:
         database raises, and GazetteerInvalid for a row that is not a name: whoever judges by
         names must then hold what it judges.
         """
+        try:
+            return self._in_force()
+        except sa.exc.DatabaseError:
+            if self._exists():
+                raise
+            return self._shipped
+
+    def _in_force(self) -> Gazetteer:
         with self._database.read() as session:
             version = self._version(session)
             with self._lock:
@@ -78,6 +87,13 @@ class NameRegistry:
         with self._lock:
             self._cached = (version, names)
         return names
+
+    def _exists(self) -> bool:
+        """False on a machine where no instance was ever prepared: it has no own names."""
+        url = self._database.engine.url
+        if self._database.is_sqlite and url.database and not Path(url.database).exists():
+            return False
+        return sa.inspect(self._database.engine).has_table(ProtectedNameRow.__tablename__)
 
     def list(self) -> tuple[OwnName, ...]:
         """The operator's names, oldest first."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from gateway.record import Facts, Order
 from generator.clip import Frames
+from safety.circumstances import STRICTEST, Circumstances, Grant
 from safety.submission import Submission
 from safety.verdict import Verdict
 from watermark.payload import Payload
@@ -17,15 +18,41 @@ from watermark.reading import Reading
 class PromptJudge(Protocol):
     """Judges prompts; ``safety.moderation.PromptGate`` is the real one."""
 
-    def judge(self, prompts: Sequence[str]) -> tuple[Verdict, ...]:
+    def judge(
+        self, prompts: Sequence[str], *, circumstances: Circumstances = STRICTEST
+    ) -> tuple[Verdict, ...]:
         """One verdict per prompt, in order."""
 
 
 class SubmissionJudge(PromptJudge, Protocol):
     """Judges whole requests too; ``safety.submission.SubmissionGate`` is the real one."""
 
-    def weigh(self, submission: Submission) -> Verdict:
+    def weigh(
+        self, submission: Submission, *, circumstances: Circumstances = STRICTEST
+    ) -> Verdict:
         """The verdict on all that a request says."""
+
+
+class Owner(Protocol):
+    """Whoever a request belongs to: ``gateway.auth.Caller`` and ``gateway.record.Order``."""
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant."""
+
+
+class Permits(Protocol):
+    """Knows tenants and their records; ``gateway.permissions.Permissions`` is the real one."""
+
+    def circumstances(self, owner: Owner, *, project: str | None) -> Circumstances:
+        """Under which circumstances a request is judged now."""
+
+
+class Offers(Protocol):
+    """Offers other wordings; ``safety.rewrite.Rewriter`` is the real one."""
+
+    def offer(self, prompt: str, *, granted: Collection[Grant] = ()) -> str | None:
+        """Another wording, or None. Nothing is ever rewritten without the creator."""
 
 
 class FrameJudge(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import numpy as np
 from gateway.audit.sequencer import Sequencer
 from gateway.errors import StageUnavailable
 from gateway.record import Facts, Order
+from gateway.seams import Owner
 from generator.clip import Clip, Frames, GenerationRequest, Progress
+from safety.circumstances import STRICTEST, Circumstances, Grant
 from safety.submission import Submission
 from safety.verdict import Action, Category, Reason, Stage, Verdict
 from watermark.payload import Payload
@@ -50,19 +52,50 @@ class FakePromptJudge:
     fault: BaseException | None = None
     asked: list[str] = field(default_factory=list)
     weighed: list[Submission] = field(default_factory=list)
+    known: list[Circumstances] = field(default_factory=list)
 
-    def judge(self, prompts: Sequence[str]) -> tuple[Verdict, ...]:
+    def judge(
+        self, prompts: Sequence[str], *, circumstances: Circumstances = STRICTEST
+    ) -> tuple[Verdict, ...]:
         self.asked += prompts
+        self.known.append(circumstances)
         if self.fault is not None:
             raise self.fault
         return tuple(verdict(self.action) for _ in prompts)
 
-    def weigh(self, submission: Submission) -> Verdict:
+    def weigh(
+        self, submission: Submission, *, circumstances: Circumstances = STRICTEST
+    ) -> Verdict:
+        self.known.append(circumstances)
         self.asked += [part.text for part in submission.parts]
         self.weighed.append(submission)
         if self.fault is not None:
             raise self.fault
         return verdict(self.action)
+
+
+@dataclass
+class FakePermits:
+    """Gives the same circumstances to everybody, and remembers who asked."""
+
+    known: Circumstances = STRICTEST
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def circumstances(self, owner: Owner, *, project: str | None) -> Circumstances:
+        self.asked.append((owner.tenant_id, project))
+        return self.known
+
+
+@dataclass
+class FakeOffers:
+    """Offers the one wording it was given, or none."""
+
+    wording: str | None = None
+
+    def offer(self, prompt: str, *, granted: Collection[Grant] = ()) -> str | None:
+        assert prompt
+        del granted
+        return self.wording
 
 
 @dataclass

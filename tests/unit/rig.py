@@ -14,6 +14,7 @@ from gateway.db import Database
 from gateway.jobs import produce_clip
 from gateway.pipeline import Pipeline
 from gateway.record import Order, Record
+from gateway.rewrites import Rewrites
 from gateway.settings import Limits
 from gateway.store import Released, Vault
 from gateway.tables import Video
@@ -24,6 +25,8 @@ from tests.fakes import (
     FakeFrameJudge,
     FakeGenerator,
     FakeMarker,
+    FakeOffers,
+    FakePermits,
     FakePromptJudge,
     FakeQueue,
     FakeSealer,
@@ -48,6 +51,8 @@ class Rig:
     sealer: FakeSealer = field(default_factory=FakeSealer)
     queue: FakeQueue = field(default_factory=FakeQueue)
     steps: Any = field(default_factory=PlainSteps)
+    permits: Any = field(default_factory=FakePermits)
+    offers: Any = field(default_factory=FakeOffers)
     limits: Limits = field(default_factory=lambda: Limits(dedupe_window_seconds=0))
 
     def __post_init__(self) -> None:
@@ -66,6 +71,8 @@ class Rig:
             audit=self.audit,
             queue=self.queue,
             prompts=self.door,
+            permits=self.permits,
+            rewrites=self.rewrites,
             cards={"fake": FakeCard()},
             default_model="fake",
             released=self.released,
@@ -88,7 +95,19 @@ class Rig:
             sealer=self.sealer,
             log=self.log,
             steps=self.steps,
+            permits=self.permits,
         )
+
+    @property
+    def rewrites(self) -> Rewrites:
+        return Rewrites(self.database, self.audit, self.offers)
+
+    def offered(self, reference: str, wording: str, *, tenant_id: str | None = None) -> str:
+        """A reference under which these words were offered, to the caller if not said."""
+        tenant_id = tenant_id or self.caller.tenant_id
+        with self.database.write() as session:
+            self.rewrites.note_offered(session, tenant_id, reference, wording)
+        return reference
 
     def order(self, **wish: Any) -> Order:
         row = self.clips.submit(self.caller, Wish(**{"prompt": "a red ball", **wish}))

@@ -50,7 +50,11 @@ def made(client: TestClient, rig: Rig, **fields: str) -> str:
 
 
 @pytest.mark.parametrize("form", [False, True])
-def test_every_text_arrives_by_json_and_by_form(client: TestClient, *, form: bool) -> None:
+def test_every_text_arrives_by_json_and_by_form(
+    client: TestClient, rig: Rig, *, form: bool
+) -> None:
+    tenant_id = rig.keys.authenticate(client.headers["authorization"]).tenant_id
+    rig.offered("req_0123456789abcdef", "a red ball", tenant_id=tenant_id)
     fields = {
         "prompt": "a red ball",
         "negative_prompt": "blurry",

@@ -354,6 +354,7 @@ def test_no_request_but_the_first_is_judged_apart_unless_settings_say_so(rig: Ri
 )
 def test_another_field_is_another_request(rig: Rig, change: dict[str, str]) -> None:
     rig.limits = Limits(dedupe_window_seconds=10)
+    rig.offered("req_" + "0" * 16, "a red ball")
     first = rig.order()
     assert rig.order(**change).video_id != first.video_id
     assert rig.order(**change).video_id == rig.order(**change).video_id

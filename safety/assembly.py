@@ -98,12 +98,17 @@ class AssemblyRules:
 
 
 def _spans(chain: Chain, parts: Sequence[frozenset[str]]) -> bool:
-    """Whether the parts cover the chain together, and none of them by itself."""
-    together = frozenset().union(*parts)
+    """Whether the parts cover the chain together, and none of them by itself.
+
+    Only parts with a step of the chain count: a word that lifts it does so beside a step.
+    """
+    steps = frozenset(group for step in chain.steps for group in step)
+    links = [part for part in parts if part & steps]
+    together = frozenset().union(*links)
     return (
         _covers(chain, together)
         and not together.intersection(chain.unless)
-        and not any(_covers(chain, part) for part in parts)
+        and not any(_covers(chain, part) for part in links)
     )
 
 

@@ -18,7 +18,9 @@ MAX_RECENT = 20
 """How many earlier prompts of a creator are looked at, the newest ones."""
 
 MAX_SHOTS = 24
-MAX_TEXTS = 8
+MAX_ACROSS = 3
+MAX_WITHIN = 4
+MAX_TEXTS = MAX_ACROSS + MAX_WITHIN
 """How many texts beside the parts themselves one submission may cost, at most."""
 
 MAX_JOINT_CHARS = 900
@@ -136,7 +138,7 @@ def joined(texts: Sequence[str]) -> str:
 def within(found: Sequence[str]) -> tuple[Combination, ...]:
     """What the shots of one prompt may add up to: all, every second one, the first and last.
 
-    At most four; the whole comes first.
+    At most MAX_WITHIN; the whole comes first.
     """
     count = len(found)
     if count < 2:
@@ -153,14 +155,15 @@ def within(found: Sequence[str]) -> tuple[Combination, ...]:
 
 
 def across(recent: Sequence[str], prompt: str) -> tuple[Combination, ...]:
-    """The new prompt after earlier ones of its creator, oldest first: at most MAX_TEXTS - 4.
+    """The new prompt after earlier ones of its creator, oldest first: at most MAX_ACROSS.
 
-    The last one; the last two; the last four; the one before the last. Parts are indices into
-    ``recent``; the new prompt is always the end. What grows too long loses its oldest.
+    The last one; the last two; the one before the last. Parts are indices into ``recent``;
+    the new prompt is always the end. What grows too long loses its oldest. Longer reaches
+    were measured: they cost as much again and found nothing that these do not.
     """
     count = len(recent)
     plans: list[tuple[int, ...]] = []
-    for reach in (1, 2, 4):
+    for reach in (1, 2):
         plan = list(range(max(0, count - reach), count))
         while len(plan) > 1 and _size(recent, plan, prompt) > MAX_JOINT_CHARS:
             del plan[0]

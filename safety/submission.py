@@ -136,8 +136,6 @@ class SubmissionGate:
         self, prompts: Sequence[str], *, circumstances: Circumstances = STRICTEST
     ) -> tuple[Verdict, ...]:
         """One verdict per text, each on its own."""
-        if circumstances == STRICTEST:
-            return self.gate.judge(prompts)
         return self.gate.judge(prompts, circumstances=circumstances)
 
     def weigh(

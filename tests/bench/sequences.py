@@ -137,15 +137,19 @@ def windows(lists: list[list[str]], count: int) -> Iterator[list[str]]:
 
 def benign(judge: SubmissionGate, lists: list[list[str]], count: int) -> dict[str, Any]:
     """Windows whose last prompt passes alone: how many are held for the four before it."""
-    held, seen, times = 0, 0, []
+    held, seen = 0, 0
+    times: dict[str, list[float]] = {"alone": [], "in_window": []}
     why: Counter[str] = Counter()
     for prompts in windows(lists, count):
         *earlier, last = prompts
-        if judge.weigh(asked(last)).action is not Action.ALLOW:
-            continue
         started = time.perf_counter()
+        alone = judge.weigh(asked(last))
+        between = time.perf_counter()
+        if alone.action is not Action.ALLOW:
+            continue
         verdict = judge.weigh(asked(last, earlier))
-        times.append(1000 * (time.perf_counter() - started))
+        times["alone"].append(1000 * (between - started))
+        times["in_window"].append(1000 * (time.perf_counter() - between))
         seen += 1
         held += verdict.action is not Action.ALLOW
         why.update(r.category.value if r.category else "fault" for r in verdict.reasons)
@@ -154,8 +158,10 @@ def benign(judge: SubmissionGate, lists: list[list[str]], count: int) -> dict[st
         "held": held,
         "share": round(held / max(seen, 1), 4),
         "reasons": dict(why.most_common(6)),
-        "ms_median": round(statistics.median(times), 1),
-        "ms_p95": round(statistics.quantiles(times, n=20)[-1], 1),
+        **{f"ms_{k}_median": round(statistics.median(t), 1) for k, t in times.items()},
+        **{
+            f"ms_{k}_p95": round(statistics.quantiles(t, n=20)[-1], 1) for k, t in times.items()
+        },
     }
 
 

@@ -54,9 +54,10 @@ def test_a_chain_reaches_back_only_so_far(fruit: AssemblyRules) -> None:
     assert fruit.found(["an apple", "a fox", "a hen"], ["a plum"]) == ()
 
 
-def test_a_word_that_lifts_a_chain_may_stand_anywhere(fruit: AssemblyRules) -> None:
+def test_a_word_lifts_a_chain_beside_one_of_its_steps_only(fruit: AssemblyRules) -> None:
     assert fruit.found(["an apple"], ["a plum for jam"]) == ()
     assert fruit.found(["jam with an apple"], ["a plum"]) == ()
+    assert fruit.found(["an apple", "a jar of jam"], ["a plum"]) == (Category.ILLICIT,)
 
 
 def test_a_disguised_word_is_found(fruit: AssemblyRules) -> None:

@@ -1,0 +1,1 @@
+"""Moderators made by others, behind the seam of safety.moderation; none is used by default."""

@@ -1,0 +1,167 @@
+"""The card of a guard's folder: which files it has, what its labels mean, how it is asked.
+
+As with our own weights (safety.cards), the card names every file with its SHA-256 and nothing
+is opened before its digest was compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from safety.adapters.faults import GuardRefused
+from safety.adapters.label_map import LabelMap, LabelTable
+from safety.cards import CARD_NAME, MAX_CARD_BYTES
+
+MAX_GUARD_FILE_BYTES = 64 * 1024**3
+WEIGHTS_SUFFIX = ".safetensors"
+# Weights that run code when they are read, code itself, and what would fetch another model.
+REFUSED_SUFFIXES = frozenset(
+    {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".py", ".pyc", ".so", ".h5", ".msgpack"}
+)
+REFUSED_NAMES = frozenset({"adapter_config.json"})
+_CHUNK_BYTES = 1 << 20
+
+Family = Literal["classifier", "llama_guard", "shield_gemma", "qwen3guard"]
+Activation = Literal["softmax", "sigmoid"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+_Text = Annotated[str, Field(min_length=1, max_length=4000)]
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardCard:
+    """The parsed card.
+
+    ``max_tokens`` is the context that may be used, ``activation`` what a classifier's numbers
+    are when its configuration does not say, ``guidelines`` label → the sentence that is put to
+    a ShieldGemma.
+    """
+
+    name: str
+    version: str
+    licence: str
+    files: Mapping[str, str]
+    family: Family
+    labels: LabelMap
+    max_tokens: int | None
+    activation: Activation | None
+    precision: Precision
+    guidelines: Mapping[str, str]
+    digest: str
+
+    @property
+    def label(self) -> str:
+        """``name@version``, then the digest of the card and the label map in force."""
+        return f"{self.name}@{self.version}+{self.digest}"
+
+    @classmethod
+    def load(cls, folder: Path) -> GuardCard:
+        """Reads ``card.toml`` in ``folder``; raises GuardRefused when that fails."""
+        try:
+            content = (folder / CARD_NAME).read_bytes()
+        except OSError as error:
+            raise GuardRefused(
+                "The folder of the guard holds no readable card.toml."
+            ) from error
+        return cls.parse(content)
+
+    @classmethod
+    def parse(cls, content: bytes) -> GuardCard:
+        """Reads a card from TOML bytes; raises GuardRefused when it is not a valid card."""
+        if len(content) > MAX_CARD_BYTES:
+            raise GuardRefused("The card of the guard is too large.")
+        try:
+            raw = _CardFile.model_validate(tomllib.loads(content.decode("utf-8")))
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise GuardRefused("The card of the guard is not valid TOML.") from error
+        except ValidationError as error:
+            place = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise GuardRefused(
+                f"The card of the guard is not acceptable at {place}."
+            ) from error
+        guard = raw.guard
+        labels = LabelMap.read(None if guard.family == "classifier" else guard.family, guard)
+        if (
+            guard.family == "shield_gemma"
+            and not labels.targets.keys() <= guard.guidelines.keys()
+        ):
+            raise GuardRefused("The card gives no guideline for one of the mapped policies.")
+        return cls(
+            name=raw.name,
+            version=raw.version,
+            licence=raw.licence,
+            files=MappingProxyType(dict(raw.files)),
+            family=guard.family,
+            labels=labels,
+            max_tokens=guard.max_tokens,
+            activation=guard.activation,
+            precision=guard.precision,
+            guidelines=MappingProxyType(dict(guard.guidelines)),
+            digest=hashlib.sha256(content + labels.digest.encode()).hexdigest()[:12],
+        )
+
+    def verify(self, folder: Path) -> None:
+        """Compares every file of the folder with the card; raises GuardRefused.
+
+        A file that the card does not list is refused too, hidden ones aside, because the
+        library reads by name whatever lies there. Promises what was on disk during the call.
+        """
+        found = {path.name: path for path in folder.iterdir() if not path.name.startswith(".")}
+        found.pop(CARD_NAME, None)
+        for name, path in found.items():
+            if path.suffix.lower() in REFUSED_SUFFIXES or name in REFUSED_NAMES:
+                raise GuardRefused("The folder holds code or weights that are not safetensors.")
+            if name not in self.files or not path.is_file():
+                raise GuardRefused("The folder holds something that the card does not list.")
+        if not any(name.endswith(WEIGHTS_SUFFIX) for name in self.files):
+            raise GuardRefused("The card lists no weights in the safetensors format.")
+        for name, expected in self.files.items():
+            if name not in found:
+                raise GuardRefused("A file named on the card is missing.")
+            if not hmac.compare_digest(_sha256(found[name]), expected):
+                raise GuardRefused("A file of the guard differs from its card.")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        if path.stat().st_size > MAX_GUARD_FILE_BYTES:
+            raise GuardRefused("A file of the guard is too large.")
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        raise GuardRefused("A file of the guard cannot be read.") from error
+    return digest.hexdigest()
+
+
+class _GuardTable(LabelTable):
+    family: Family
+    max_tokens: int | None = Field(default=None, ge=16, le=1_000_000)
+    activation: Activation | None = None
+    precision: Precision = "auto"
+    guidelines: dict[_Text, _Text] = Field(default_factory=dict)
+
+
+class _CardFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    licence: _Text
+    summary: _Text | None = None
+    source: _Text | None = None
+    limits: tuple[_Text, ...] = ()
+    files: dict[_FileName, _Sha256] = Field(min_length=1)
+    guard: _GuardTable

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from safety.circumstances import STRICTEST, Circumstances
 from safety.policy import Policy
 from safety.sampling import Frames, FrameSampler, Sample
 from safety.verdict import Action, Category, FrameScores, Stage, Verdict
@@ -75,11 +76,23 @@ class FrameGate:
     policy: Policy
     sampler: FrameSampler = field(default_factory=FrameSampler)
 
-    def judge(self, chunks: Iterable[Frames], *, fps: float) -> Verdict:
+    def judge(
+        self,
+        chunks: Iterable[Frames],
+        *,
+        fps: float,
+        circumstances: Circumstances = STRICTEST,
+    ) -> Verdict:
         """The verdict of ``report``."""
-        return self.report(chunks, fps=fps).verdict
+        return self.report(chunks, fps=fps, circumstances=circumstances).verdict
 
-    def report(self, chunks: Iterable[Frames], *, fps: float) -> FrameReport:
+    def report(
+        self,
+        chunks: Iterable[Frames],
+        *,
+        fps: float,
+        circumstances: Circumstances = STRICTEST,
+    ) -> FrameReport:
         """Judges the clip in ``chunks`` (uint8[T,H,W,3], RGB) and consumes all of it.
 
         Memory does not grow with the clip but for the scores. Raises ValueError for a frame
@@ -94,7 +107,7 @@ class FrameGate:
         ordered = tuple(sorted(frames, key=lambda frame: frame.index))
         found = tuple(faults.values())
         return FrameReport(
-            verdict=self._verdict(ordered, found),
+            verdict=self._verdict(ordered, found, circumstances),
             frames=ordered,
             sampled=len(ordered),
             total=counted.total,
@@ -102,10 +115,13 @@ class FrameGate:
         )
 
     def _verdict(
-        self, frames: tuple[FrameScores, ...], faults: tuple[ClassifierFault, ...]
+        self,
+        frames: tuple[FrameScores, ...],
+        faults: tuple[ClassifierFault, ...],
+        circumstances: Circumstances,
     ) -> Verdict:
         judges = tuple(classifier.name for classifier in self.classifiers)
-        verdict = self.policy.judge_frames(frames, judges=judges)
+        verdict = self.policy.judge_frames(frames, judges=judges, circumstances=circumstances)
         if self.classifiers and not faults:
             return verdict
         fault = self.policy.fault(None, Stage.FRAMES)

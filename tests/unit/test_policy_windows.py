@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from safety.circumstances import STRICTEST, Audience, Circumstances
+from safety.frames import FrameGate
 from safety.policy import Policy, PolicyInvalid
+from safety.sampling import Frames
 from safety.verdict import Action, Category, FrameScores, Stage, Verdict
 from tests.unit.policies import (
     ASKED,
@@ -124,6 +128,34 @@ def test_a_window_holds_on_frames_where_the_category_is_judged() -> None:
     assert [(r.rule, r.start) for r in verdict.reasons] == [("EX-W1", 0.0)]
     later = Circumstances(region="FR", at=LAST + SECOND)
     assert policy.judge_frames(clip, judges=(), circumstances=later).action is Action.ALLOW
+
+
+@dataclass(frozen=True)
+class Steady:
+    """A classifier that always says the same."""
+
+    scores: Mapping[Category, float]
+    name: str = "steady@1"
+
+    @property
+    def categories(self) -> frozenset[Category]:
+        return frozenset(self.scores)
+
+    def score(self, frames: Frames) -> Sequence[Mapping[Category, float]]:
+        return [self.scores] * len(frames)
+
+
+def test_the_frame_gate_weighs_who_asks_and_when() -> None:
+    text = ELECTION.replace(
+        '["political_election", "deception_misinfo"]', '["sexual_suggestive"]'
+    )
+    scores = {**CLEAN, Category.SEXUAL_SUGGESTIVE: 0.45}
+    gate = FrameGate(classifiers=(Steady(scores),), policy=with_window(text))
+    clip = [np.zeros((2, 8, 8, 3), dtype=np.uint8)]
+    later = Circumstances(region="FR", at=LAST + SECOND)
+    assert gate.judge(clip, fps=1.0).action is Action.BLOCK
+    verdict = gate.judge(clip, fps=1.0, circumstances=later)
+    assert (verdict.action, verdict.circumstances) == (Action.ALLOW, later.words())
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ class Gateway:
     @cached_property
     def prompts(self) -> PromptGate:
         """The prompt gate."""
-        return judges.prompt_gate(self.policy, self.names.in_force)
+        return judges.prompt_gate(self.policy, self.names.in_force, self.settings.moderators)
 
     @cached_property
     def names(self) -> NameRegistry:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from gateway.errors import ConfigurationFault, Error, StageUnavailable
 from gateway.logs import trace
 from gateway.schema import current, head
 from generator.errors import WeightsMissing as ModelWeightsMissing
+from safety.adapters.faults import AdapterFault
 from safety.cards import WeightsCard
 from safety.cards import WeightsMissing as JudgeWeightsMissing
+from safety.moderation import PromptModerator
 from safety.verdict import Action
 from watermark.learned.weights import WeightsRefused as MarkWeightsRefused
 from watermark.payload import Payload
@@ -65,6 +68,18 @@ def readiness(gateway: Gateway) -> tuple[Check, ...]:
     return tuple(_check(part, probe) for part, probe in parts.items())
 
 
+def moderators(gateway: Gateway) -> tuple[Check, ...]:
+    """Ask each moderator by itself about something harmless; it need not find it so.
+
+    Not part of ``readiness``: a guard of others may be slow, and a service cost money.
+    """
+    try:
+        asked = gateway.prompts.moderators
+    except Exception:  # noqa: BLE001 - ``readiness`` says what is wrong with the gate
+        return ()
+    return tuple(_check(f"moderator {_called(one)}", partial(_moderator, one)) for one in asked)
+
+
 class Readiness:
     """``readiness``, asked at most once in FRESH_SECONDS however many callers there are."""
 
@@ -101,7 +116,12 @@ def _check(part: str, probe: Callable[[], object]) -> Check:
         probe()
     except Error as fault:
         return Check(part=part, problem=fault.message)
-    except (JudgeWeightsMissing, ModelWeightsMissing, MarkWeightsRefused) as fault:
+    except (
+        AdapterFault,
+        JudgeWeightsMissing,
+        ModelWeightsMissing,
+        MarkWeightsRefused,
+    ) as fault:
         return Check(part=part, problem=str(fault))
     except Exception as fault:  # noqa: BLE001 - any fault of a part means it is not ready
         log.error("check.failed", part=part, trace=trace(fault))
@@ -129,6 +149,19 @@ def _prompts(gateway: Gateway) -> None:
     (verdict,) = gateway.prompts.judge([PROBE_PROMPT])
     if verdict.action is not Action.ALLOW:
         raise StageUnavailable(f"An ordinary prompt is stopped: {verdict.reasons[0].text}")
+
+
+def _called(moderator: PromptModerator) -> str:
+    try:
+        return moderator.name
+    except Exception:  # noqa: BLE001 - asking it next says why
+        return type(moderator).__name__
+
+
+def _moderator(moderator: PromptModerator) -> None:
+    (answer,) = moderator.score([PROBE_PROMPT])
+    if not all(0.0 <= answer.scores.get(c, -1.0) <= 1.0 for c in moderator.promises):
+        raise StageUnavailable("It does not judge an ordinary prompt, so it holds every one.")
 
 
 def _frames(gateway: Gateway) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import assert_never
 
 from gateway.errors import ConfigurationFault
-from gateway.settings import Settings
+from gateway.settings import GuardFolder, ModerationsEndpoint, Moderator, Settings
+from safety.adapters.faults import AdapterFault
+from safety.adapters.label_map import LabelMap
+from safety.adapters.moderations_service import ModerationsService, ServiceKey
+from safety.adapters.transformers_guard import TransformersGuard
 from safety.assembly import AssemblyInvalid
 from safety.frames import FrameGate
 from safety.gazetteer import Gazetteer
@@ -53,14 +58,45 @@ def rule_book() -> RuleBook:
         raise ConfigurationFault(UNREADABLE_RULES) from fault
 
 
-def prompt_moderators(names: Callable[[], Gazetteer]) -> tuple[PromptModerator, ...]:
-    """Who is asked about a prompt. Weights are loaded on first use, not here."""
-    return (RuleModerator(book=rule_book(), names=names), UseModerator())
+def prompt_moderators(
+    names: Callable[[], Gazetteer], others: Sequence[Moderator] = ()
+) -> tuple[PromptModerator, ...]:
+    """Who is asked about a prompt: our own two, then those that the settings add.
+
+    Weights are loaded on first use, not here. Raises ConfigurationFault.
+    """
+    own = (RuleModerator(book=rule_book(), names=names), UseModerator())
+    return (*own, *(_added(other, number) for number, other in enumerate(others, start=1)))
 
 
-def prompt_gate(policy: Policy, names: Callable[[], Gazetteer]) -> PromptGate:
+def _added(other: Moderator, number: int) -> PromptModerator:
+    try:
+        match other:
+            case GuardFolder():
+                guard = TransformersGuard(other.path, device=other.device, batch=other.batch)
+                guard.check()
+                return guard
+            case ModerationsEndpoint():
+                table = {"labels": other.labels, "benign": other.benign}
+                return ModerationsService(
+                    url=other.url,
+                    model=other.model,
+                    key=ServiceKey(file=other.key_file, variable=other.key_env),
+                    labels=LabelMap.parse("openai", table),
+                    timeout=other.timeout_seconds,
+                    plain_http=other.plain_http,
+                )
+            case _:
+                assert_never(other)
+    except AdapterFault as fault:
+        raise ConfigurationFault(f"Moderator {number} cannot be used. {fault}") from fault
+
+
+def prompt_gate(
+    policy: Policy, names: Callable[[], Gazetteer], others: Sequence[Moderator] = ()
+) -> PromptGate:
     """The gate before anything is made, for the names in force. Raises ConfigurationFault."""
-    moderators = prompt_moderators(names)
+    moderators = prompt_moderators(names, others)
     return PromptGate(moderators=moderators, policy=policy, mask=NameMask(names=names))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -108,6 +108,41 @@ class Watermark(_Section):
         return self
 
 
+class GuardFolder(_Section):
+    """A guard of others, run here from a folder with a card.toml (docs/moderators.md)."""
+
+    kind: Literal["transformers"]
+    path: Path
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    batch: int = Field(default=4, ge=1, le=256)
+
+
+class ModerationsEndpoint(_Section):
+    """An OpenAI-compatible moderations service. Every prompt is sent to it.
+
+    ``labels`` and ``benign`` change the built-in map of its thirteen categories.
+    """
+
+    kind: Literal["moderations_service"]
+    url: str = Field(min_length=1, max_length=2000)
+    model: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$")
+    key_file: Path | None = None
+    key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    timeout_seconds: float = Field(default=10.0, gt=0, le=120)
+    plain_http: bool = False
+    labels: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    benign: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.key_file is not None and self.key_env is not None:
+            raise PydanticCustomError("two_keys", "give key_file or key_env, not both")
+        return self
+
+
+Moderator = Annotated[GuardFolder | ModerationsEndpoint, Field(discriminator="kind")]
+
+
 class Settings(_Section):
     """Everything the composition root needs to know.
 
@@ -124,6 +159,7 @@ class Settings(_Section):
     models: dict[str, Path] = Field(default_factory=dict)
     policy: Path | None = None
     shadow_policy: Path | None = None
+    moderators: tuple[Moderator, ...] = ()
     limits: Limits = Limits()
     encoding: Encoding = Encoding()
     provenance: Provenance = Provenance()

@@ -19,7 +19,7 @@ from gateway.cli.common import (
     out,
     print_json,
 )
-from gateway.doctor import readiness, weights
+from gateway.doctor import moderators, readiness, weights
 
 WAKE_SECONDS = 0.5
 
@@ -116,7 +116,8 @@ def doctor(
 
 def _examine(gateway: Gateway) -> dict[str, Any]:
     settings = gateway.settings
-    checks = [{**asdict(check), "ok": check.ok} for check in readiness(gateway)]
+    asked = (*readiness(gateway), *moderators(gateway))
+    checks = [{**asdict(check), "ok": check.ok} for check in asked]
     broken = {check["part"] for check in checks if not check["ok"]}
     report: dict[str, Any] = {
         "checks": checks,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -13,12 +14,13 @@ from hypothesis import given, settings
 
 from safety.circumstances import STRICTEST, Audience, Circumstances
 from safety.frames import FrameGate
-from safety.policy import Policy, PolicyInvalid
+from safety.policy import POLICY_PATH, Policy, PolicyInvalid
 from safety.sampling import Frames
 from safety.verdict import Action, Category, FrameScores, Stage, Verdict
 from tests.unit.policies import (
     ASKED,
     CLEAN,
+    CONTENT,
     ELECTION,
     NOON,
     POLICY,
@@ -278,3 +280,24 @@ def test_circumstances_that_cannot_be_read_count_as_the_strictest(
     told: dict[str, object],
 ) -> None:
     assert Circumstances.from_words(told) == STRICTEST
+
+
+def sections(text: str) -> dict[str, str]:
+    """A TOML file by its tables, each under its own header line."""
+    parts = re.split(r"^(?=\[)", text, flags=re.MULTILINE)
+    return {part.partition("]")[0]: part for part in parts}
+
+
+def test_the_example_in_the_documents_is_a_policy() -> None:
+    page = (POLICY_PATH.parent.parent / "docs" / "policy.md").read_text(encoding="utf-8")
+    found = re.search(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    assert found is not None
+    head, *_ = parts = list(sections(found[1]).values())
+    shipped = sections(CONTENT.decode())
+    whole = {**dict(list(shipped.items())[1:]), **sections("".join(parts[1:]))}
+    policy = Policy.parse("".join([head, *whole.values()]).encode())
+    assert policy.version == "2027.1"
+    assert [window.rule for window in policy.windows] == ["EX-W1"]
+    studio = policy.rules[Category.GORE_GRAPHIC].prompt[Audience.STUDIO]
+    assert (studio.review, studio.block) == (0.8, 0.95)
+    assert not policy.rules[Category.PUBLIC_FIGURE].may_lift(Audience.PUBLIC)

@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import audit, clips, demo, judges, keys, marks, policy, service
+from gateway.cli import (
+    audit,
+    clips,
+    demo,
+    judges,
+    keys,
+    marks,
+    names,
+    policy,
+    records,
+    service,
+    tenants,
+)
 
 app = typer.Typer(
     name="cinegate",
@@ -58,6 +70,9 @@ app.command()(judges.moderate)
 app.command()(judges.classify)
 app.add_typer(marks.app, name="watermark")
 app.add_typer(keys.app, name="keys")
+app.add_typer(tenants.app, name="tenants")
+app.add_typer(names.app, name="names")
+app.add_typer(records.app, name="records")
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.command()(service.migrate)

@@ -59,7 +59,8 @@ class Window:
 
     def _elsewhere(self, region: str | None) -> bool:
         """A code that ISO does not know might be anywhere."""
-        return self.regions is not None and region in REGIONS - self.regions
+        known = region in REGIONS
+        return known and self.regions is not None and region not in self.regions
 
 
 def _strictest(one: Action, other: Action) -> Action:

@@ -107,7 +107,9 @@ def test_explain_refuses_circumstances_that_it_cannot_read(
     run("policy", "explain", "a ball", *options, "--data-dir", tmp_path, code=6)
 
 
-def test_explain_shows_each_score_beside_its_thresholds(stricter: Path, tmp_path: Path) -> None:
+def test_explain_shows_each_score_beside_its_thresholds(
+    database: Database, tmp_path: Path, stricter: Path
+) -> None:
     told = run(
         "policy", "explain", "a red ball rolls over a meadow", "--policy", stricter,
         "--audience", "studio", "--region", "FR", "--at", "2027-04-20",
@@ -116,7 +118,7 @@ def test_explain_shows_each_score_beside_its_thresholds(stricter: Path, tmp_path
     assert told.startswith("allow  for studio, FR, 2027-04-20T00:00:00+00:00\n")
     (line,) = [each for each in told.splitlines() if "political_election" in each]
     assert line.split()[2:] == ["0.300", "0.300", "allow", "in", "EX-W1"]
-    assert not (tmp_path / "cinegate.db").exists()
+    assert rows(database) == []
 
 
 def keep(database: Database, *verdicts: tuple[str, Verdict]) -> None:

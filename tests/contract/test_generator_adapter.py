@@ -95,7 +95,7 @@ class CallingPipeline(_Sampler):
         assert frame_rate == 8
         assert guidance_scale == 3.0
         return self._sample(
-            prompt,
+            prompt + (negative_prompt or ""),
             num_frames,
             (height, width),
             num_inference_steps,
@@ -213,6 +213,20 @@ def test_the_same_seed_repeats_a_clip_and_another_does_not(
     assert np.array_equal(first, _frames(generator, _request(seed=0)))
     assert not np.array_equal(first, _frames(generator, _request(seed=1)))
     assert not np.array_equal(first, _frames(generator, _request(prompt="a longer dot")))
+
+
+def test_a_negative_prompt_reaches_a_pipeline_that_takes_one(tmp_path: Path) -> None:
+    generator = _save(CallingPipeline, tmp_path)
+    plain = _frames(generator, _request())
+    assert not np.array_equal(plain, _frames(generator, _request(negative_prompt="blurry")))
+
+
+def test_a_negative_prompt_is_never_dropped_in_silence(tmp_path: Path) -> None:
+    generator = _save(SilentPipeline, tmp_path)
+    with pytest.raises(UnsupportedRequest) as caught:
+        _frames(generator, _request(negative_prompt="blurry"))
+    assert caught.value.param == "negative_prompt"
+    assert _frames(generator, _request()).size
 
 
 class Cancelled(Exception):

@@ -41,6 +41,15 @@ def test_the_official_client_creates_polls_lists_downloads_and_deletes(
         still = client.videos.download_content(video.id, variant="thumbnail").read()
         assert still[:2] == b"\xff\xd8"
         assert verify(instance, path.read_bytes())["finding"] == "made_here"
+        remix = client.videos.remix(video.id, prompt="the ball is blue, at night")
+        assert remix.remixed_from_video_id == video.id
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.videos.remix(video.id, prompt="it teaches how to build a pipe bomb")
+        assert refused.value.code == "moderation_blocked"
+        done = client.videos.poll(remix.id, poll_interval_ms=500)
+        assert (done.status, done.error) == ("completed", None)
+        changed = client.videos.download_content(remix.id).read()
+        assert verify(instance, changed)["finding"] == "made_here"
         assert client.videos.delete(video.id).deleted
         with pytest.raises(openai.NotFoundError):
             client.videos.retrieve(video.id)

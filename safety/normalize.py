@@ -17,10 +17,13 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
+from safety.cipher import deciphered, spelled_emoji
+from safety.lexicon import known_share, parted
+
 MAX_TEXT_CHARS = 20_000
 """Longer texts are cut here; whoever lets them in must hold them (see is_too_long)."""
 
-MAX_FORMS = 8
+MAX_FORMS = 16
 MIN_BASE64_CHARS = 16
 MIN_SPELLED_LETTERS = 3
 MAX_WORD_LETTERS = 24
@@ -63,9 +66,10 @@ _NUMBER_TOKEN = re.compile(
     r"|[a-z]{1,4}-?\d{1,5}!?|\d{1,4}-[a-z-]+|[a-z-]+-\d{1,4}[a-z]{0,2}|[a-z']+!+"
     r"|(?:h2o|co2|mp[34]|3d|2d|4k|8k|c4d|ue5|r2d2|c3po|b2b|p2p|y2k|k-?9)"
 )
-_SEPARATOR = r"(?:[ .\-_*·•|/\\,~^+]|  |, | - |\. (?=\w\. ))"
+_SEPARATOR = r"(?: {1,8}| ?[.\-_*·•|/\\,~^+] ?)"
 _SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_]{_SEPARATOR}){{2,}}[^\W\d_](?![^\W_])")
 _WIDE_GAP = re.compile(r"\s{2,}|\s*[|/]\s*")
+_LOOSE_MARK = re.compile(r"(?<=\w)\s+([.,;:!?])(?=\s|$)")
 _INNER_MARK = re.compile(r"(?<=[^\W\d_])[._*·•~^|](?=[^\W\d_])")
 _BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{MIN_BASE64_CHARS},}}={{0,2}}")
 
@@ -102,6 +106,11 @@ def normal_forms(text: str) -> tuple[str, ...]:
 
     Never raises, whatever the text. Text without any trace of a disguise has one form.
     """
+    return tuple(dict.fromkeys((*whole_forms(text), *_decoded(text))))[:MAX_FORMS]
+
+
+def whole_forms(text: str) -> tuple[str, ...]:
+    """The normal forms that say all that the text says: not those of a part of it."""
     gapped = _fold_keeping_gaps(text)
     first = _SPACES.sub(" ", gapped).strip()
     forms = [first]
@@ -123,8 +132,9 @@ def normal_forms(text: str) -> tuple[str, ...]:
         if deleeted != undone:
             joined = _joined_letters(deleeted)
             forms.append(fold(joined))
-    forms.extend(_decoded(text))
-    return tuple(dict.fromkeys(forms))[:MAX_FORMS]
+    forms.extend(fold(reading) for reading in deciphered(_without_accents(first)))
+    forms.extend(fold(reading) for reading in spelled_emoji(first))
+    return tuple(dict.fromkeys(forms))
 
 
 def _fold_keeping_gaps(text: str) -> str:
@@ -245,17 +255,21 @@ def _joined_letters(text: str) -> str:
         joined = ["".join(part) for part in parts if part]
         if len("".join(joined)) < MIN_SPELLED_LETTERS:
             return spelled
-        return " ".join(_parted(word) for word in joined)
+        gapped = len(joined) > 1
+        return " ".join(_parted(word, gapped=gapped) for word in joined)
 
-    return _SPELLED.sub(join, text)
+    joined = _SPELLED.sub(join, text)
+    return joined if joined == text else _LOOSE_MARK.sub(r"\1", joined)
 
 
-def _parted(letters: str) -> str:
+def _parted(letters: str, *, gapped: bool) -> str:
+    """Letters as words. Where wide gaps show the words, an unknown one stays in one piece."""
     if len(letters) <= MIN_SPELLED_LETTERS:
         return letters
-    from safety.lexicon import parted
-
-    return " ".join(parted(letters))
+    pieces = parted(letters)
+    if gapped and (known_share(pieces) < 1.0 or min(map(len, pieces)) < MIN_SPELLED_LETTERS):
+        return letters
+    return " ".join(pieces)
 
 
 def _without_inner_marks(text: str) -> str:

@@ -114,20 +114,22 @@ def test_a_window_is_told_when_it_comes_goes_or_changes() -> None:
 def test_a_policy_said_to_be_stricter_everywhere_is_stricter(
     seed: int, scores: dict[Category, float], asked: Circumstances
 ) -> None:
-    base = random_policy(seed)
-    old = beside(base, random_window(seed, base))
+    old = random_policy(seed)
     other = random_policy(seed + 1).rules[Category.HATE]
-    new = replace(old, rules={**old.rules, Category.HATE: other})
-    effects = {d.effect for d in differences(old, new)} - {Effect.WORDING}
-    for stage in Stage:
-        was, now = (
-            each.judge(scores, stage=stage, judges=(), circumstances=asked).action.severity
-            for each in (old, new)
-        )
-        if effects <= {Effect.STRICTER}:
-            assert was <= now
-        if effects <= {Effect.MILDER}:
-            assert was >= now
+    changed = replace(old, rules={**old.rules, Category.HATE: other})
+    windowed = beside(old, random_window(seed, old))
+    assert {d.effect for d in differences(old, windowed)} == {Effect.STRICTER}
+    for before, after in ((old, changed), (old, windowed), (windowed, old)):
+        effects = {d.effect for d in differences(before, after)} - {Effect.WORDING}
+        for stage in Stage:
+            was, now = (
+                each.judge(scores, stage=stage, judges=(), circumstances=asked).action.severity
+                for each in (before, after)
+            )
+            if effects <= {Effect.STRICTER}:
+                assert was <= now
+            if effects <= {Effect.MILDER}:
+                assert was >= now
 
 
 def test_remarks_say_what_may_not_be_meant() -> None:

@@ -18,7 +18,7 @@ from safety.sounds import skeleton, stem
 from safety.terms import TOKEN, arabic_stems, is_unspaced, script_of
 
 MAX_WORDS = 8
-MIN_JOINED = 5
+MIN_JOINED = 6
 MIN_PARTED = 7
 MIN_RUN_ON = 9
 MIN_RUN = 12
@@ -31,6 +31,9 @@ MIN_SOUNDS = 6
 MIN_INFLECTED = 4
 MAX_ENDING = 3
 _LATIN_ENDINGS = frozenset({"s", "es"})
+_VERB_ENDINGS = ("s", "d", "r", "n")
+# Katakana stands beside other Japanese letters without a space.
+_SPOKEN = re.compile(r"[ァ-ヺー]+|[^\W_ァ-ヺー]+")
 _CYRILLIC_VOWELS = "аеиоуыэюяьй"
 
 
@@ -97,7 +100,7 @@ class NameIndex:
         found.update(self._misspelt_in(tokens, strange))
         found.update(self._in_other_cases(tokens))
         if not text.isascii():
-            found.update(self._by_sound(tokens))
+            found.update(self._by_sound(text))
             found.update(self._in_unspaced(text))
         return tuple(sorted(found - {f._replace(loose=True) for f in found if not f.loose}))
 
@@ -237,12 +240,13 @@ class NameIndex:
                     if (
                         around[:place] == words[:place]
                         and around[place + 1 :] == words[place + 1 :]
-                        and wrong.removesuffix("s") != right
+                        and not (wrong[:-1] == right and wrong.endswith(_VERB_ENDINGS))
                         and _is_one_edit(right, wrong)
                     ):
                         yield Found(owner, tokens[first].start, tokens[last].end, loose=True)
 
-    def _by_sound(self, tokens: Sequence[_Token]) -> Iterator[Found]:
+    def _by_sound(self, text: str) -> Iterator[Found]:
+        tokens = [_Token(m.group(), m.start(), m.end()) for m in _SPOKEN.finditer(text)]
         sounds = ["" if t.word.isascii() else skeleton(stem(t.word)) for t in tokens]
         for i in range(len(tokens) - 1):
             for size in (2, 3):

@@ -52,7 +52,8 @@ bench-fingerprint: $(READY) ## Fingerprint: recall, false matches, search among 
 	$(BIN)/python -m tests.bench.fingerprint
 
 bench-prompts: $(READY) ## Prompt gate; needs PROMPTS=<folder of the moderation data>
-	$(BIN)/python -m tests.bench.prompts --data $(PROMPTS)
+	$(BIN)/pip install --quiet --no-deps -r tests/bench/requirements.txt
+	$(BIN)/python -m tests.bench.prompts --data $(PROMPTS) --peers
 
 bench-frames: $(READY) ## Frame gate: cost and false positives
 	$(BIN)/python -m tests.bench.frames

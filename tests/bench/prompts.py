@@ -1,7 +1,8 @@
-"""Measures the prompt gate: recall per policy, over-block, disguises, latency.
+"""Measures the prompt gate: recall per policy and language, over-block, disguises, latency.
 
-Run as ``python -m tests.bench.prompts --data DIR [--limit N]``; DIR holds the folder ``dev``
-(evaluation only). Sets that fixed thresholds are marked "tune", the others "report".
+Run as ``python -m tests.bench.prompts --data DIR [--limit N] [--peers]``; DIR holds the folders
+``dev`` (evaluation only) and ``train`` (for the floor beside it). Sets that fixed thresholds
+are marked "tune", the others "report"; of our own bold prompts every second one is "tune".
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ from safety.training.prompts.disguise import DISGUISES
 from safety.verdict import Action, Category, Verdict
 
 ROOT = Path(__file__).parents[2]
-EDGY = ROOT / "tests" / "data" / "edgy_film_prompts.toml"
+OURS = ROOT / "tests" / "data"
+EDGY = OURS / "edgy_film_prompts.toml"
+PARALLEL = OURS / "unsafe_parallel.toml"
+FAMILY = OURS / "family_captions.toml"
 OUT = ROOT / "docs" / "benchmarks" / "prompts.json"
 SEED = 7
 RESAMPLES = 1000
@@ -115,9 +119,15 @@ def measure(gate: PromptGate, data: Path, limit: int) -> dict[str, Any]:
             result["benign"][name] = found
             show(f"benign {name} ({found['use']})", found)
     edgy = tomllib.loads(EDGY.read_text("utf-8"))
-    for lang, texts in [*edgy.items(), ("all", [t for part in edgy.values() for t in part])]:
-        result["edgy"][lang] = shares(judge(texts))
-        show(f"edgy film prompts {lang}", result["edgy"][lang])
+    for use, first in (("tune", 0), ("report", 1)):
+        halves = {lang: texts[first::2] for lang, texts in edgy.items()}
+        halves["all"] = [t for part in halves.values() for t in part]
+        for lang, texts in halves.items():
+            found = shares(judge(texts))
+            result["edgy"].setdefault(use, {})[lang] = found
+            show(f"edgy film prompts {lang} ({use})", found)
+    result["parallel"] = parallel(judge)
+    result["family"] = family(judge)
     by_policy: dict[str, list[Verdict]] = {}
     for source in UNSAFE:
         rows = sampled([r for r in read(data, source) if r["label"] == 1], limit)
@@ -136,6 +146,74 @@ def measure(gate: PromptGate, data: Path, limit: int) -> dict[str, Any]:
     result["disguise"] = disguises(judge, data, limit)
     result["latency_ms"] = latency(gate, data)
     return result
+
+
+def parallel(judge: Callable[[Iterable[str]], list[Verdict]]) -> Any:
+    """One meaning in ten languages, and its harmless twin in much the same words."""
+    rows = tomllib.loads(PARALLEL.read_text("utf-8"))["prompt"]
+    languages = list(rows[0]["benign"])
+    result: dict[str, Any] = {"languages": {}, "policies": {}}
+    by_policy: dict[str, list[Verdict]] = {}
+    for lang in languages:
+        verdicts = judge(row[lang] for row in rows)
+        twins = judge(row["benign"][lang] for row in rows)
+        result["languages"][lang] = {"unsafe": shares(verdicts), "twins": shares(twins)}
+        show(f"parallel unsafe {lang}", result["languages"][lang]["unsafe"])
+        show(f"parallel twins {lang}", result["languages"][lang]["twins"])
+        for row, verdict in zip(rows, verdicts, strict=True):
+            by_policy.setdefault(row["policy"], []).append(verdict)
+    for policy, found in sorted(by_policy.items()):
+        result["policies"][policy] = shares(found)
+        show(f"parallel {policy}", result["policies"][policy])
+    return result
+
+
+def family(judge: Callable[[Iterable[str]], list[Verdict]]) -> Any:
+    """Ordinary captions about children: how many the rule that protects them blocks."""
+    texts = [t for part in tomllib.loads(FAMILY.read_text("utf-8")).values() for t in part]
+    verdicts = judge(texts)
+    found = shares(verdicts)
+    found["blocked_for_minors"] = sum(
+        reason.category is Category.SEXUAL_MINORS for v in verdicts for reason in v.reasons
+    )
+    show("family captions", found)
+    return found
+
+
+def beside(gate: PromptGate, data: Path, limit: int) -> dict[str, dict[str, float]]:
+    """Other filters and the gate: the share of the same prompts that each stops."""
+    from tests.bench.prompt_peers import peers, table
+
+    rows = tomllib.loads(PARALLEL.read_text("utf-8"))["prompt"]
+    edgy = tomllib.loads(EDGY.read_text("utf-8"))
+    creative = [r["text"] for s in ("devil", "phygenbench") for r in read(data, s)]
+    draw = random.Random(SEED)
+    unsafe = sampled(read(data, "t2vsafetybench_dev"), limit)
+    sets = {
+        "creative (thresholds)": [r["text"] for r in sampled(read(data, "devil"), limit)],
+        "creative (t2v_compbench)": [
+            r["text"] for r in sampled(read(data, "t2v_compbench"), limit)
+        ],
+        "bold film prompts": [t for part in edgy.values() for t in part[1::2]],
+        "unsafe video prompts": [r["text"] for r in unsafe],
+        "the same, spaced": [DISGUISES["spaced"](r["text"], draw) for r in unsafe],
+        "the same, leet": [DISGUISES["leet"](r["text"], draw) for r in unsafe],
+        "unsafe, English": [row["en"] for row in rows],
+        "unsafe, nine other languages": [
+            row[k] for row in rows for k in row["benign"] if k != "en"
+        ],
+        "harmless twins, ten languages": [t for row in rows for t in row["benign"].values()],
+    }
+    stops = peers(data, creative)
+    stops["this gate"] = lambda asked: [
+        v.action is not Action.ALLOW for v in gate.judge(list(asked))
+    ]
+    found = {
+        name: {who: sum(stop(texts)) / len(texts) for who, stop in stops.items()}
+        for name, texts in sets.items()
+    }
+    print(table(found))
+    return found
 
 
 def disguises(judge: Callable[[Iterable[str]], list[Verdict]], data: Path, limit: int) -> Any:
@@ -186,11 +264,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=600)
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--peers", action="store_true", help="other filters in the same run")
     options = parser.parse_args()
     policy = Policy.load(POLICY_PATH)
     moderators = (RuleModerator(book=RuleBook.load()), UseModerator())
     gate = PromptGate(moderators=moderators, policy=policy)
     result = measure(gate, options.data, options.limit)
+    if options.peers:
+        result["beside"] = beside(gate, options.data, options.limit)
     result["policy_hash"] = policy.hash
     result["judges"] = [m.name for m in moderators]
     result["limit"] = options.limit

@@ -142,14 +142,14 @@ def benign(judge: SubmissionGate, lists: list[list[str]], count: int) -> dict[st
     why: Counter[str] = Counter()
     for prompts in windows(lists, count):
         *earlier, last = prompts
-        started = time.perf_counter()
+        started = time.process_time()
         alone = judge.weigh(asked(last))
-        between = time.perf_counter()
+        between = time.process_time()
         if alone.action is not Action.ALLOW:
             continue
         verdict = judge.weigh(asked(last, earlier))
         times["alone"].append(1000 * (between - started))
-        times["in_window"].append(1000 * (time.perf_counter() - between))
+        times["in_window"].append(1000 * (time.process_time() - between))
         seen += 1
         held += verdict.action is not Action.ALLOW
         why.update(r.category.value if r.category else "fault" for r in verdict.reasons)
@@ -158,9 +158,10 @@ def benign(judge: SubmissionGate, lists: list[list[str]], count: int) -> dict[st
         "held": held,
         "share": round(held / max(seen, 1), 4),
         "reasons": dict(why.most_common(6)),
-        **{f"ms_{k}_median": round(statistics.median(t), 1) for k, t in times.items()},
+        **{f"cpu_ms_{k}_median": round(statistics.median(t), 1) for k, t in times.items()},
         **{
-            f"ms_{k}_p95": round(statistics.quantiles(t, n=20)[-1], 1) for k, t in times.items()
+            f"cpu_ms_{k}_p95": round(statistics.quantiles(t, n=20)[-1], 1)
+            for k, t in times.items()
         },
     }
 

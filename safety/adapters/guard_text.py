@@ -11,6 +11,9 @@ from safety.adapters.faults import GuardRefused
 OVERLAP_TOKENS = 48
 # A window cut by characters may have a few tokens more than the stretch it was cut from.
 SLACK_TOKENS = 4
+# A tokenizer that knows words only reads a long unknown one, or a foreign script, as nothing.
+MAX_UNKNOWN_CHARS = 40
+MAX_UNKNOWN_SHARE = 0.5
 _MARKER = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
 
 
@@ -34,28 +37,39 @@ class GuardText:
         control |= {
             tokenizer.convert_tokens_to_ids(text): text for text in tokenizer.all_special_tokens
         }
-        harmless = tokenizer.unk_token_id
-        self._control_ids = frozenset(i for i in control if i != harmless)
+        self._unknown = tokenizer.unk_token_id
+        self._control_ids = frozenset(i for i in control if i != self._unknown)
         texts = sorted({t for t in control.values() if len(t) > 1}, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, texts)) or r"(?!)")
 
     def windows(self, text: str, budget: int) -> tuple[str, ...]:
         """The text in stretches of at most ``budget`` tokens that overlap and cover it.
 
-        Raises ValueError when a control token cannot be kept out, or the budget is too small.
+        Raises ValueError when a control token cannot be kept out, the tokenizer cannot read
+        the text, or the budget is too small.
         """
         plain = self._control.sub(lambda m: f"{m[0][0]} {m[0][1:]}", text)
         encoded = self._encoded(plain)
         ids: Sequence[int] = encoded["input_ids"]
         if not self._control_ids.isdisjoint(ids):
             raise ValueError("A control token cannot be kept out of the text.")
+        spans: Sequence[tuple[int, int]] = encoded["offset_mapping"]
+        unknown = [
+            end - start
+            for i, (start, end) in zip(ids, spans, strict=True)
+            if i == self._unknown
+        ]
+        if (
+            len(unknown) > MAX_UNKNOWN_SHARE * len(ids)
+            or max(unknown, default=0) > MAX_UNKNOWN_CHARS
+        ):
+            raise ValueError("The tokenizer of the guard cannot read the text.")
         if len(ids) <= budget:
             return (plain,)
         width = budget - SLACK_TOKENS
         step = width - min(OVERLAP_TOKENS, width // 4)
         if step < 1:
             raise ValueError("The guard has no room for the text.")
-        spans: Sequence[tuple[int, int]] = encoded["offset_mapping"]
         last = len(ids) - 1
         cut = []
         for start in range(0, len(ids), step):

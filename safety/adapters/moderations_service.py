@@ -182,11 +182,11 @@ def _fetched(client: httpx.Client, request: httpx.Request, deadline: float) -> b
 
     problem = "The service did not answer in time."
     for attempt in range(MAX_TRIES):
-        left = deadline - time.monotonic() - (PAUSE_SECONDS * 2**attempt if attempt else 0.0)
+        pause = PAUSE_SECONDS * attempt
+        left = deadline - time.monotonic() - pause
         if left <= 0:
             break
-        if attempt:
-            time.sleep(PAUSE_SECONDS * 2**attempt)
+        time.sleep(pause)
         request.extensions["timeout"] = httpx.Timeout(left).as_dict()
         try:
             response = client.send(request, stream=True)

@@ -37,7 +37,6 @@ COMPOSABLE: Final = frozenset(
     {
         Category.SEXUAL_MINORS,
         Category.SEXUAL_EXPLICIT,
-        Category.SEXUAL_SUGGESTIVE,
         Category.GORE_GRAPHIC,
         Category.SELF_HARM,
         Category.HATE,
@@ -47,10 +46,13 @@ COMPOSABLE: Final = frozenset(
         Category.DECEPTION_MISINFO,
         Category.POLITICAL_ELECTION,
         Category.PRIVATE_LIKENESS,
-        Category.VIOLENCE,
     }
 )
-"""What can be split over parts. A name or a style is whole in one part, or it is not there."""
+"""What can be split over parts.
+
+A name or a style is whole in one part, or it is not there. Fights and kisses add up in every
+story: many of them are no more than each of them is.
+"""
 
 _SEXUAL = (Category.SEXUAL_EXPLICIT, Category.SEXUAL_SUGGESTIVE)
 

@@ -163,8 +163,13 @@ def test_a_minor_and_a_body_in_two_requests_need_a_sexual_scene_too() -> None:
     assert new([whole(0.2), verdict(0.0, Category.SEXUAL_MINORS, stops=False)], [part]) == []
 
 
-def test_a_style_or_a_name_is_whole_in_one_part_or_not_there() -> None:
-    for category in (Category.LIVING_ARTIST_STYLE, Category.PROMPT_ATTACK):
+def test_names_styles_fights_and_kisses_do_not_add_up() -> None:
+    for category in (
+        Category.LIVING_ARTIST_STYLE,
+        Category.PROMPT_ATTACK,
+        Category.VIOLENCE,
+        Category.SEXUAL_SUGGESTIVE,
+    ):
         whole = verdict(0.95, category, stops=True)
         assert new([whole], [verdict(0.0, category, stops=False)]) == []
 

@@ -45,7 +45,7 @@ class GuardCard:
 
     ``max_tokens`` is the context that may be used, ``activation`` what a classifier's numbers
     are when its configuration does not say, ``guidelines`` label → the sentence that is put to
-    a ShieldGemma.
+    a ShieldGemma, ``generation_prompt`` whether the chat template is asked to open the answer.
     """
 
     name: str
@@ -58,6 +58,7 @@ class GuardCard:
     activation: Activation | None
     precision: Precision
     guidelines: Mapping[str, str]
+    generation_prompt: bool
     digest: str
 
     @property
@@ -108,6 +109,7 @@ class GuardCard:
             activation=guard.activation,
             precision=guard.precision,
             guidelines=MappingProxyType(dict(guard.guidelines)),
+            generation_prompt=guard.generation_prompt,
             digest=hashlib.sha256(content + labels.digest.encode()).hexdigest()[:12],
         )
 
@@ -152,6 +154,8 @@ class _GuardTable(LabelTable):
     activation: Activation | None = None
     precision: Precision = "auto"
     guidelines: dict[_Text, _Text] = Field(default_factory=dict)
+    # The makers of all three families ask without it; their templates open the answer anyway.
+    generation_prompt: bool = False
 
 
 class _CardFile(BaseModel):

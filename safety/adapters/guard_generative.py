@@ -137,7 +137,7 @@ class GuardWriter:
         found = self._tokenizer.apply_chat_template(
             [{"role": "user", "content": content}],
             tokenize=False,
-            add_generation_prompt=True,
+            add_generation_prompt=self._card.generation_prompt,
             **more,
         )
         if not isinstance(found, str) or text.strip() not in found:

@@ -371,6 +371,33 @@ def test_a_template_that_wants_parts_gets_parts(tmp_path: Path) -> None:
     assert scores_of(TransformersGuard(tmp_path), "they plan a murder")[VIOLENCE] > 0.9
 
 
+def test_a_template_opens_the_answer_only_when_the_card_says_so(tmp_path: Path) -> None:
+    template = LLAMA_TEMPLATE + "{% if add_generation_prompt %}murder{% endif %}"
+    writer(tmp_path, MURDER, LLAMA, template=template, otherwise="safe")
+    assert scores_of(TransformersGuard(tmp_path), "a red ball")[VIOLENCE] == 0.0
+    card_of(tmp_path, LLAMA + "generation_prompt = true\n")
+    assert scores_of(TransformersGuard(tmp_path), "a red ball")[VIOLENCE] > 0.9
+
+
+def test_weights_in_shards_and_half_precision_are_loaded(tmp_path: Path) -> None:
+    half = torch.bfloat16
+    writer(
+        tmp_path,
+        MURDER,
+        LLAMA,
+        template=LLAMA_TEMPLATE,
+        otherwise="safe",
+        dtype=half,
+        shard="100KB",
+    )
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    guard = TransformersGuard(tmp_path)
+    assert scores_of(guard, "they plan a murder")[VIOLENCE] > 0.9
+    assert guard._load().guard._model.dtype is half  # type: ignore[attr-defined]
+    next(tmp_path.glob("*.safetensors")).unlink()
+    refused(tmp_path, "missing")
+
+
 def test_a_template_that_hides_the_prompt_is_refused(tmp_path: Path) -> None:
     writer(tmp_path, {}, LLAMA, template="<|turn|>S1", otherwise="safe")
     with pytest.raises(GuardRefused, match="does not show"):

@@ -141,6 +141,7 @@ def writer(
     rivals: Mapping[tuple[str, str], float] | None = None,
     ends: bool = True,
     dtype: torch.dtype = torch.float32,
+    shard: str = "1GB",
 ) -> Path:
     """A Llama that writes the chain of the last token it read, then ends.
 
@@ -189,7 +190,7 @@ def writer(
             layer.mlp.down_proj.weight.zero_()
         model.model.embed_tokens.weight.copy_(torch.eye(size))
         model.lm_head.weight.copy_(table / size**0.5)
-    model.to(dtype).save_pretrained(folder)
+    model.to(dtype).save_pretrained(folder, max_shard_size=shard)
     tokenizer.save_pretrained(folder)
     # What a folder says about sampling must not matter.
     sampling = {"do_sample": True, "temperature": 9.0, "eos_token_id": end}

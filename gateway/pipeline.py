@@ -209,8 +209,10 @@ class Pipeline:
         order = made.order
 
         def effect() -> Outcome:
+            known = self.permits.circumstances(order, project=order.project)
             with self.vault.checkout(made.raw, scratch=self.scratch) as path:
-                verdict = self.frames.judge(self.codec.decode(path), fps=made.fps)
+                frames = self.codec.decode(path)
+                verdict = self.frames.judge(frames, fps=made.fps, circumstances=known)
             return judged(verdict, of=Stage.FRAMES, progress=70)
 
         facts = self._stage(order, "check", effect)

@@ -58,7 +58,13 @@ class Offers(Protocol):
 class FrameJudge(Protocol):
     """Judges a clip; ``safety.frames.FrameGate`` is the real one."""
 
-    def judge(self, chunks: Iterable[Frames], *, fps: float) -> Verdict:
+    def judge(
+        self,
+        chunks: Iterable[Frames],
+        *,
+        fps: float,
+        circumstances: Circumstances = STRICTEST,
+    ) -> Verdict:
         """The verdict on the whole stream."""
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol
 
 from safety.circumstances import STRICTEST, Circumstances, Grant
 from safety.normalize import is_too_long
 from safety.policy import Policy
-from safety.verdict import Action, Category, Reason, Stage, Verdict
+from safety.verdict import Category, Reason, Stage, Verdict
 
 MINOR_NOTE = "speaks-of-a-minor"
 """Note of a moderator that found a word for a minor, without judging anything by it."""
@@ -306,12 +306,4 @@ def _stricter(one: float | None, other: float) -> float:
 
 def _with_reason(verdict: Verdict, reason: Reason) -> Verdict:
     strictest = max(verdict.action, reason.action, key=lambda action: action.severity)
-    reasons = (*verdict.reasons, reason)
-    return Verdict(
-        action=Action(strictest),
-        scores=verdict.scores,
-        reasons=reasons,
-        policy=verdict.policy,
-        judges=verdict.judges,
-        stage=verdict.stage,
-    )
+    return replace(verdict, action=strictest, reasons=(*verdict.reasons, reason))

@@ -105,9 +105,17 @@ class FakeFrameJudge:
     action: Action = Action.ALLOW
     fault: BaseException | None = None
     frames_seen: int = 0
+    known: list[Circumstances] = field(default_factory=list)
 
-    def judge(self, chunks: Iterable[Frames], *, fps: float) -> Verdict:
+    def judge(
+        self,
+        chunks: Iterable[Frames],
+        *,
+        fps: float,
+        circumstances: Circumstances = STRICTEST,
+    ) -> Verdict:
         assert fps > 0
+        self.known.append(circumstances)
         self.frames_seen = sum(len(chunk) for chunk in chunks)
         if self.fault is not None:
             raise self.fault

@@ -18,6 +18,7 @@ from gateway.pipeline import STAGES
 from gateway.record import Facts, JobEnded, Order, Stopped
 from gateway.tables import StageRow
 from generator.errors import WeightsMissing
+from safety.circumstances import Audience, Circumstances
 from safety.verdict import Action, Stage
 from tests.unit.rig import Rig
 
@@ -306,3 +307,11 @@ def test_a_blocked_prompt_is_never_drawn(rig: Rig) -> None:
     with pytest.raises(Stopped):
         rig.pipeline.run(order)
     assert rig.generator.calls == 0
+
+
+def test_prompt_and_frames_are_judged_under_the_same_circumstances(rig: Rig) -> None:
+    studio = Circumstances(audience=Audience.STUDIO, region="FR")
+    rig.permits.known = studio
+    assert rig.produce(rig.order()) == "released"
+    assert set(rig.prompts.known) == {studio}
+    assert rig.frames.known == [studio]

@@ -145,7 +145,9 @@ class Gateway:
     @cached_property
     def names(self) -> NameRegistry:
         """The protected names: shipped and the operator's own."""
-        return NameRegistry(self.database, self.log, self.clock, judges.rule_book().names)
+        return NameRegistry(
+            self.database, lambda: self.log, self.clock, judges.rule_book().names
+        )
 
     @cached_property
     def permissions(self) -> Permissions:

@@ -283,11 +283,8 @@ def _record(row: Consent) -> ConsentRecord:
 
 
 def _holds(row: Consent, at: dt.datetime) -> bool:
-    return (
-        row.revoked_at is None
-        and row.valid_from <= at
-        and (row.valid_to is None or at < row.valid_to)
-    )
+    """True within the time of a record, be it revoked or not."""
+    return row.valid_from <= at and (row.valid_to is None or at < row.valid_to)
 
 
 def _grant(row: Consent) -> Grant | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,12 +49,18 @@ class Imported:
 class NameRegistry:
     """Adds, removes and lists names; ``in_force`` gives them together with ``shipped``.
 
+    ``audit`` is asked for only when something changes: whoever just judges needs no log.
+
     A row is never changed, only added and marked as removed, so that two counts tell whether
     any name changed since they were last read: by this process or by another.
     """
 
     def __init__(
-        self, database: Database, audit: AuditOutbox, clock: Clock, shipped: Gazetteer
+        self,
+        database: Database,
+        audit: Callable[[], AuditOutbox],
+        clock: Clock,
+        shipped: Gazetteer,
     ) -> None:
         self._database = database
         self._audit = audit
@@ -70,10 +76,12 @@ class NameRegistry:
         database raises, and GazetteerInvalid for a row that is not a name: whoever judges by
         names must then hold what it judges.
         """
+        if self._has_no_file():
+            return self._shipped
         try:
             return self._in_force()
         except sa.exc.DatabaseError:
-            if self._exists():
+            if sa.inspect(self._database.engine).has_table(ProtectedNameRow.__tablename__):
                 raise
             return self._shipped
 
@@ -88,12 +96,10 @@ class NameRegistry:
             self._cached = (version, names)
         return names
 
-    def _exists(self) -> bool:
-        """False on a machine where no instance was ever prepared: it has no own names."""
-        url = self._database.engine.url
-        if self._database.is_sqlite and url.database and not Path(url.database).exists():
-            return False
-        return sa.inspect(self._database.engine).has_table(ProtectedNameRow.__tablename__)
+    def _has_no_file(self) -> bool:
+        """True where no instance was ever prepared: opening the database would make one."""
+        path = self._database.engine.url.database
+        return self._database.is_sqlite and path is not None and not Path(path).exists()
 
     def list(self) -> tuple[OwnName, ...]:
         """The operator's names, oldest first."""
@@ -179,7 +185,7 @@ class NameRegistry:
 
     def _note(self, session: Session, row: ProtectedNameRow, kind: EventKind) -> None:
         # A protected name may be that of a person who asked for protection: never in the leaf.
-        self._audit.record(
+        self._audit().record(
             session,
             Event(
                 id=f"{row.id}:{kind}",

@@ -32,7 +32,7 @@ QUILL = ProtectedName(
 
 @pytest.fixture
 def registry(database: Database, audit_log: SqlAuditLog, clock: Any) -> NameRegistry:
-    return NameRegistry(database, audit_log, clock, SHIPPED)
+    return NameRegistry(database, lambda: audit_log, clock, SHIPPED)
 
 
 def subjects(registry: NameRegistry) -> set[str]:
@@ -42,7 +42,7 @@ def subjects(registry: NameRegistry) -> set[str]:
 def test_a_name_counts_at_once_also_for_another_process(
     registry: NameRegistry, database: Database, audit_log: SqlAuditLog, clock: Any
 ) -> None:
-    elsewhere = NameRegistry(database, audit_log, clock, SHIPPED)
+    elsewhere = NameRegistry(database, lambda: audit_log, clock, SHIPPED)
     before = elsewhere.in_force()
     row = registry.add(QUILL, note="asked", by="tester")
     assert subjects(elsewhere) == {"tom-hanks", "ada-quill"}
@@ -103,8 +103,13 @@ def test_without_any_instance_the_shipped_names_hold(
 ) -> None:
     for path in ("none.db", "no/folder/none.db"):
         nothing = Database(f"sqlite:///{tmp_path / path}")
-        assert NameRegistry(nothing, audit_log, clock, SHIPPED).in_force() is SHIPPED
+        assert NameRegistry(nothing, lambda: audit_log, clock, SHIPPED).in_force() is SHIPPED
         nothing.dispose()
+    assert not (tmp_path / "none.db").exists()
+    (tmp_path / "none.db").touch()
+    empty = Database(f"sqlite:///{tmp_path / 'none.db'}")
+    assert NameRegistry(empty, lambda: audit_log, clock, SHIPPED).in_force() is SHIPPED
+    empty.dispose()
 
 
 def test_a_database_that_cannot_be_read_is_no_empty_one(
@@ -113,7 +118,7 @@ def test_a_database_that_cannot_be_read_is_no_empty_one(
     (tmp_path / "broken.db").write_bytes(b"this is no database" * 100)
     broken = Database(f"sqlite:///{tmp_path / 'broken.db'}")
     with pytest.raises(sa.exc.DatabaseError):
-        NameRegistry(broken, audit_log, clock, SHIPPED).in_force()
+        NameRegistry(broken, lambda: audit_log, clock, SHIPPED).in_force()
     broken.dispose()
 
 

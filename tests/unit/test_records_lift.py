@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safety.circumstances import Circumstances, Grant
+from safety.circumstances import Audience, Circumstances, Grant
 from safety.gazetteer import Gazetteer, ProtectedName
 from safety.masking import NameMask, spans
 from safety.moderation import Named, PromptGate, PromptScores
@@ -97,6 +97,26 @@ def test_another_record_lifts_nothing(grant: Grant) -> None:
     assert action("Tom Hanks feeds pigeons", grant) is Action.BLOCK
 
 
+@pytest.mark.parametrize(
+    ("lifted_from", "audience", "expected"),
+    [
+        (None, Audience.INTERNAL, Action.BLOCK),
+        (Audience.STUDIO, Audience.PUBLIC, Action.BLOCK),
+        (Audience.STUDIO, Audience.STUDIO, Action.ALLOW),
+        (Audience.STUDIO, Audience.INTERNAL, Action.ALLOW),
+    ],
+)
+def test_the_policy_says_for_whom_a_record_lifts(
+    lifted_from: Audience | None, audience: Audience, expected: Action
+) -> None:
+    rule = replace(POLICY.rules[FIGURE], lifted_from=lifted_from)
+    policy = replace(POLICY, rules={**POLICY.rules, FIGURE: rule})
+    judge = replace(gate(), policy=policy)
+    known = Circumstances(audience=audience, grants=frozenset({HANKS}))
+    [verdict] = judge.judge(["Tom Hanks feeds pigeons"], circumstances=known)
+    assert verdict.action is expected
+
+
 def test_one_record_of_two_that_are_needed_is_not_enough() -> None:
     text = "Tom Hanks meets Mickey Mouse"
     assert action(text, HANKS) is Action.BLOCK
@@ -163,6 +183,16 @@ def test_names_that_change_while_they_are_read_hold_the_prompt() -> None:
     unsteady = RuleModerator(book=BOOK, names=lambda: shrinking.pop())
     judge = PromptGate(moderators=(unsteady,), policy=POLICY)
     assert judge.judge(["a red ball"])[0].action is Action.REVIEW
+
+
+def test_names_that_change_before_the_mask_leave_the_classifier_its_word() -> None:
+    later = Gazetteer(names=BOOK.names.names[:-1])
+    force = [later] * 9 + [BOOK.names] * 3
+    knows = head(hanks={FIGURE: 0.97})
+    rules = RuleModerator(book=BOOK, names=lambda: force.pop() if len(force) > 1 else later)
+    mask = NameMask(names=lambda: BOOK.names)
+    judge = PromptGate(moderators=(rules, knows), policy=POLICY, mask=mask)
+    assert action("Tom Hanks sings", HANKS, by=judge) is Action.BLOCK
 
 
 def test_names_that_cannot_be_read_hold_the_prompt() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from safety.policy import FAULT_RULE
 from safety.verdict import Category, Verdict
 
 MAX_RECENT = 20
@@ -190,8 +191,11 @@ def retold(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def suspected(whole: Verdict, parts: Sequence[Verdict]) -> tuple[Category, ...]:
-    """The categories that the policy stops the whole for, and none of the parts."""
-    found = dict.fromkeys(reason.category for reason in whole.reasons)
+    """The categories that the policy stops the whole for, and none of the parts.
+
+    A category that could not be judged is none: whoever holds the whole for it does so as is.
+    """
+    found = dict.fromkeys(r.category for r in whole.reasons if r.rule != FAULT_RULE)
     return tuple(
         category
         for category in found

@@ -326,7 +326,9 @@ def test_recent_prompts_are_those_of_one_key_in_the_window(rig: Rig) -> None:
     rig.door.action = Action.ALLOW
     gone = rig.order(prompt="deleted")
     rig.clips.delete(rig.caller, gone.video_id)
-    for n in range(3):
+    rig.order(prompt="scene 0")
+    assert rig.door.weighed[-1].recent == ()
+    for n in (1, 2):
         rig.order(prompt=f"scene {n}")
     assert rig.door.weighed[-1].recent == ("scene 0", "scene 1")
     rig.order(prompt="scene 3")

@@ -48,7 +48,7 @@ class WordModerator:
         for words, category in SECRETS.items():
             if all(word in prompt for word in words):
                 scores[category] = 0.95
-        if "unreadable" in prompt:
+        if "unreadable" in prompt or ("smoke" in prompt and "mirror" in prompt):
             return PromptScores(scores={})
         notes = (MINOR_NOTE,) if "toddler" in prompt else ()
         return PromptScores(scores=scores, notes=notes)
@@ -198,6 +198,14 @@ def test_harm_split_over_requests_is_held_with_its_category_behind() -> None:
 def test_harm_split_by_one_request_between_is_held() -> None:
     recent = ["a violet cloth", "a fox in the snow"]
     assert GATE.weigh(asked("a marble hall", recent=recent)).action is Action.REVIEW
+
+
+def test_requests_that_cannot_be_judged_together_are_held() -> None:
+    verdict = GATE.weigh(asked("a mirror", recent=["smoke over a lake"]))
+    assert verdict.action is Action.REVIEW
+    assert {reason.rule for reason in verdict.reasons} == {FAULT_RULE}
+    shots = GATE.weigh(asked("1. smoke 2. a fox 3. a mirror"))
+    assert shots.action is Action.REVIEW
 
 
 def test_what_an_earlier_request_shows_by_itself_is_not_laid_at_this_one() -> None:

@@ -7,6 +7,7 @@ censorship, that somebody is grown up. Terms are data (``data/negative.toml``).
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Sequence
@@ -59,9 +60,10 @@ class NegativeTerms:
 
     @classmethod
     def load(cls, path: Path = NEGATIVE_FILE) -> NegativeTerms:
-        """Reads the file; raises NegativeTermsInvalid."""
+        """Reads the file; raises NegativeTermsInvalid. The version carries its digest."""
         try:
-            raw = _File.model_validate(tomllib.loads(path.read_text("utf-8")))
+            content = path.read_bytes()
+            raw = _File.model_validate(tomllib.loads(content.decode()))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
             raise NegativeTermsInvalid("The negative terms cannot be read.") from error
         groups = {
@@ -69,7 +71,8 @@ class NegativeTerms:
             for name in type(raw).model_fields
             if name != "version"
         }
-        return cls(version=raw.version, **groups)
+        digest = hashlib.sha256(content).hexdigest()[:12]
+        return cls(version=f"{raw.version}+{digest}", **groups)
 
     @property
     def name(self) -> str:

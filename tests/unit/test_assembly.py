@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safety.assembly import AssemblyInvalid, AssemblyRules
-from safety.negative import MIN_GARMENTS, NegativeTerms, NegativeTermsInvalid
+from safety.negative import MIN_GARMENTS, NEGATIVE_FILE, NegativeTerms, NegativeTermsInvalid
 from safety.verdict import Category
 
 RULES = AssemblyRules.load()
@@ -200,6 +200,12 @@ def test_taking_adulthood_away_is_seen(taking: str) -> None:
 )
 def test_somebody_is_told_from_something(text: str, *, people: bool) -> None:
     assert TERMS.names_people(["a lake", text]) is people
+
+
+def test_the_version_of_the_terms_changes_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "negative.toml"
+    path.write_text(NEGATIVE_FILE.read_text("utf-8") + "# edited\n", encoding="utf-8")
+    assert NegativeTerms.load(path).name != TERMS.name
 
 
 @given(st.text(max_size=200))

@@ -48,6 +48,9 @@ def generate(
     size: Annotated[str | None, typer.Option(help="WxH in pixels.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same clip.")] = None,
     model: Annotated[str | None, typer.Option(help="See 'cinegate doctor'.")] = None,
+    project: Annotated[
+        str | None, typer.Option(help="Whose records of consent and licence apply.")
+    ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
@@ -56,7 +59,9 @@ def generate(
     Exit codes: 0 released, 3 refused by the policy, 4 held for a person, 5 failed,
     6 a wrong value, 7 the gateway is not ready (keys, weights, folder).
     """
-    wish = Wish(prompt=prompt, model=model, seconds=seconds, size=size, seed=seed)
+    wish = Wish(
+        prompt=prompt, model=model, seconds=seconds, size=size, seed=seed, project=project
+    )
     with errors_as_exits(as_json=as_json):
         gateway = gateway_for(context, data_dir)
         _require_writable(output)

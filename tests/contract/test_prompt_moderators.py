@@ -197,11 +197,16 @@ def test_public_figures_and_protected_characters_are_stopped_without_a_record() 
     assert all(v.action is Action.BLOCK for v in GATE.judge(texts))
 
 
-def test_the_style_of_a_living_artist_is_held_and_that_of_a_dead_one_passes() -> None:
-    living, dead = GATE.judge(
-        ["a castle in the style of Greg Rutkowski", "a castle in the style of Claude Monet"]
+def test_the_style_of_a_living_artist_is_refused_and_that_of_a_dead_one_passes() -> None:
+    living, near, dead = GATE.judge(
+        [
+            "a castle in the style of Greg Rutkowski",
+            "a castle in the style of Greg Rutkowsky",
+            "a castle in the style of Claude Monet",
+        ]
     )
-    assert living.action is Action.REVIEW
+    assert living.action is Action.BLOCK  # with another wording at hand: safety.rewrite
+    assert near.action is Action.REVIEW
     assert dead.action is Action.ALLOW
 
 

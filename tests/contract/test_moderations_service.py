@@ -119,10 +119,20 @@ def test_an_answer_of_another_shape_is_no_answer(stub: Stub, results: Any) -> No
 
 
 @pytest.mark.socket
-@pytest.mark.parametrize("body", [b"", b"null", b"<html>", b"[" * 100_000, b"x" * 5_000_000])
-def test_a_body_that_is_no_answer_is_refused(stub: Stub, body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "shape"),
+        (b"null", "shape"),
+        (b"<html>", "shape"),
+        (b"[" * 100_000, "shape"),
+        (b"x" * 5_000_000, "too large"),
+    ],
+    ids=["empty", "null", "page", "deep", "large"],
+)
+def test_a_body_that_is_no_answer_is_refused(stub: Stub, body: bytes, told: str) -> None:
     stub.body = body
-    with pytest.raises(ServiceFailed):
+    with pytest.raises(ServiceFailed, match=told):
         ModerationsService(url=stub.url, model="m").score(["x"])
 
 
@@ -199,7 +209,8 @@ def test_a_key_that_is_none_stops_the_call(tmp_path: Path, content: bytes | None
     [
         "http://moderations.example/v1",
         "ftp://moderations.example",
-        "https://user:word@moderations.example/v1",
+        "https://user@moderations.example/v1",
+        "https://:word@moderations.example/v1",
         "https://",
         "moderations.example/v1",
         "https://moderations.example/v1?x=1",

@@ -8,17 +8,20 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from gateway.doctor import moderators
 from gateway.errors import ConfigurationFault
 from gateway.judges import prompt_moderators
 from gateway.settings import Settings, load_settings
 from safety.adapters.answers import llama_guard_answer, qwen3guard_answer
 from safety.adapters.faults import AdapterFault, GuardRefused, ServiceFailed
 from safety.adapters.guard_generative import CONTROVERSIAL_SCORE
+from safety.adapters.guard_text import GuardText
 from safety.adapters.label_map import STOP_FLOOR, LabelMap
 from safety.adapters.moderations_service import ModerationsService
 from safety.adapters.readings import pieces, readings
@@ -32,6 +35,7 @@ from tests.contract.tiny_guards import (
     PARTS_TEMPLATE,
     QWEN_TEMPLATE,
     SHIELD_TEMPLATE,
+    bytes_tokenizer,
     card_of,
     classifier,
     writer,
@@ -209,6 +213,14 @@ def test_the_middle_of_a_long_prompt_is_judged_as_well(
         assert scores_of(guard, text)[HATE] > 0.9
 
 
+def test_windows_of_tokens_overlap_and_cover_the_text() -> None:
+    text = "".join(chr(97 + n * n % 26) for n in range(500))
+    cut = GuardText(bytes_tokenizer()).windows(text, 64)
+    assert all(len(window) <= 64 for window in cut)
+    assert all(any(text[n : n + 12] in window for window in cut) for n in range(489))
+    assert GuardText(bytes_tokenizer()).windows(text[:64], 64) == (text[:64],)
+
+
 def test_a_disguised_word_is_read_in_its_normal_form(shelf: dict[str, Path]) -> None:
     guard = TransformersGuard(shelf["sigmoid"])
     for text in ("a m\u200bu\u200brder", "a murd\u0435r", "they plan a m u r d e r"):
@@ -331,8 +343,10 @@ def test_an_answer_that_is_not_understood_is_no_answer(
 
 
 def test_an_answer_without_an_end_is_no_answer(tmp_path: Path) -> None:
-    writer(tmp_path, {}, LLAMA, template=LLAMA_TEMPLATE, otherwise="safe", ends=False)
-    assert scores_of(TransformersGuard(tmp_path), "a red ball") == {}
+    # It could go on: S1 may be the beginning of S10, and more codes may follow.
+    chains = {"murder": ("unsafe", "\n", "S1", "\n\n")}
+    writer(tmp_path, chains, LLAMA, template=LLAMA_TEMPLATE, otherwise="safe", ends=False)
+    assert scores_of(TransformersGuard(tmp_path), "they plan a murder") == {}
 
 
 def test_a_word_that_the_guard_hardly_believes_is_no_answer(tmp_path: Path) -> None:
@@ -697,6 +711,28 @@ def test_a_moderator_that_cannot_be_built_stops_the_start(tmp_path: Path, text: 
     loaded = settings(tmp_path, f"[[moderators]]\n{text}\n")
     with pytest.raises(ConfigurationFault, match="Moderator 1"):
         prompt_moderators(NO_NAMES, loaded.moderators)
+
+
+@pytest.mark.socket
+def test_the_doctor_tries_each_moderator_by_itself(
+    shelf: dict[str, Path], tmp_path: Path, stub: Stub
+) -> None:
+    stub.statuses = [401]
+    writer(tmp_path, {}, LLAMA, template=LLAMA_TEMPLATE, otherwise="well")
+    asked = (
+        TransformersGuard(shelf["llama"]),
+        TransformersGuard(tmp_path),
+        TransformersGuard(tmp_path / "nowhere"),
+        ModerationsService(url=stub.url, model="m"),
+    )
+    gateway: Any = SimpleNamespace(prompts=SimpleNamespace(moderators=asked))
+    good, vague, absent, refusing = moderators(gateway)
+    assert good.ok
+    assert good.part == f"moderator {asked[0].name}"
+    assert "holds every one" in str(vague.problem)
+    assert (absent.part, absent.ok) == ("moderator TransformersGuard", False)
+    assert "card.toml" in str(absent.problem)
+    assert "401" in str(refusing.problem)
 
 
 def test_without_the_extra_the_error_names_it(shelf: dict[str, Path]) -> None:

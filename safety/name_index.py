@@ -24,6 +24,7 @@ MIN_RUN_ON = 9
 MIN_RUN = 12
 MIN_MISSPELT = 8
 MIN_MISSPELT_WORD = 4
+MIN_MISSPELT_ALONE = 9
 MAX_MISSPELT = 32
 MIN_INITIAL_SURNAME = 6
 MIN_REVERSED = 9
@@ -31,6 +32,8 @@ MIN_SOUNDS = 6
 MIN_INFLECTED = 4
 MAX_ENDING = 3
 _LATIN_ENDINGS = frozenset({"s", "es"})
+# One letter off at the start mostly makes another word, unless it sounds the same.
+_SAME_START = frozenset({"vw", "ck", "jy", "iy", "sz"})
 _VERB_ENDINGS = ("s", "d", "r", "n")
 # Katakana stands beside other Japanese letters without a space.
 _SPOKEN = re.compile(r"[ァ-ヺー]+|[^\W_ァ-ヺー]+")
@@ -133,6 +136,8 @@ class NameIndex:
 
     def _add_misspellings(self, owner: int, words: tuple[str, ...]) -> None:
         """One wrong word of the name, or the whole name written as one word."""
+        if len(words) == 1 and len(words[0]) < MIN_MISSPELT_ALONE:
+            return
         for spelling in {_Spelling(owner, words), _Spelling(owner, ("".join(words),))}:
             for place, word in enumerate(spelling.words):
                 if len(word) >= MIN_MISSPELT_WORD:
@@ -241,6 +246,7 @@ class NameIndex:
                         around[:place] == words[:place]
                         and around[place + 1 :] == words[place + 1 :]
                         and not (wrong[:-1] == right and wrong.endswith(_VERB_ENDINGS))
+                        and _start_alike(right, wrong)
                         and _is_one_edit(right, wrong)
                     ):
                         yield Found(owner, tokens[first].start, tokens[last].end, loose=True)
@@ -305,6 +311,10 @@ def _bounds(words: Sequence[str]) -> set[int]:
 def _deletions(word: str) -> set[str]:
     """The word, and the word without each of its letters."""
     return {word, *(word[:i] + word[i + 1 :] for i in range(len(word)))}
+
+
+def _start_alike(one: str, other: str) -> bool:
+    return one[0] == other[0] or "".join(sorted(one[0] + other[0])) in _SAME_START
 
 
 def _is_one_edit(one: str, other: str) -> bool:

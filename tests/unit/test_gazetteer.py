@@ -91,6 +91,8 @@ def test_a_name_is_found_nearly_spelled_and_said_to_be_so(text: str, subject: st
         "tom cruised along the coast",
         "Sweden's Hanks",
         "a walle of water",
+        "une fillette accorde sa guitare",
+        "a jogwarts of frogs",
     ],
 )
 def test_ordinary_words_are_no_names(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import AddedToken, normalizers
 
 from gateway.doctor import moderators
 from gateway.errors import ConfigurationFault
@@ -214,11 +216,23 @@ def test_the_middle_of_a_long_prompt_is_judged_as_well(
 
 
 def test_windows_of_tokens_overlap_and_cover_the_text() -> None:
-    text = "".join(chr(97 + n * n % 26) for n in range(500))
+    text = "".join(random.Random(2).choices("abcdefghij", k=500))
     cut = GuardText(bytes_tokenizer()).windows(text, 64)
     assert all(len(window) <= 64 for window in cut)
     assert all(any(text[n : n + 12] in window for window in cut) for n in range(489))
     assert GuardText(bytes_tokenizer()).windows(text[:64], 64) == (text[:64],)
+
+
+def test_a_control_token_in_other_letters_is_not_let_in() -> None:
+    tokenizer = bytes_tokenizer()
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": [AddedToken("<|stop|>", special=True, normalized=True)]}
+    )
+    text = GuardText(tokenizer)
+    assert text.windows("a <|stop|> sign", 64) == ("a < |stop|> sign",)
+    with pytest.raises(ValueError, match="control token"):
+        text.windows("a \uff1c|stop|\uff1e sign", 64)
 
 
 def test_a_disguised_word_is_read_in_its_normal_form(shelf: dict[str, Path]) -> None:
@@ -624,6 +638,21 @@ def test_the_built_in_maps_cover_their_families() -> None:
         assert Category.SEXUAL_MINORS in LabelMap.builtin(name).categories
     with pytest.raises(GuardRefused):
         LabelMap.builtin("nobody")
+
+
+def test_a_label_cannot_be_mapped_and_benign() -> None:
+    labels = {"gory": {"categories": ["violence"]}}
+    assert LabelMap.parse(None, {"labels": labels}).categories == {VIOLENCE}
+    with pytest.raises(GuardRefused, match="benign and maps"):
+        LabelMap.parse(None, {"labels": labels, "benign": ["gory"]})
+
+
+def test_a_card_may_change_a_built_in_map_label_by_label() -> None:
+    table = {"labels": {"S6": {"categories": ["illicit"]}}, "benign": ["S8"]}
+    changed = LabelMap.parse("llama_guard", table)
+    assert changed.targets["S6"].categories == (Category.ILLICIT,)
+    assert Category.IP_CHARACTER_BRAND not in changed.categories
+    assert changed.benign == {"S8", "S14"}
 
 
 def test_a_text_in_pieces_is_covered_whole() -> None:

@@ -30,7 +30,7 @@ work: $(READY) ## Run a worker alone
 	$(BIN)/cinegate work
 
 test: $(READY) ## Run every test
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 lint: $(READY) ## Check format, style, types, import contracts, spelling
 	$(BIN)/ruff format --check .

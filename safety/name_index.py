@@ -32,6 +32,7 @@ MIN_SOUNDS = 6
 MIN_INFLECTED = 4
 MAX_ENDING = 3
 _LATIN_ENDINGS = frozenset({"s", "es"})
+_OWN_WORDS = frozenset({"CJK", "HIRAGANA"})
 # One letter off at the start mostly makes another word, unless it sounds the same.
 _SAME_START = frozenset({"vw", "ck", "jy", "iy", "sz"})
 _VERB_ENDINGS = ("s", "d", "r", "n")
@@ -253,7 +254,7 @@ class NameIndex:
 
     def _by_sound(self, text: str) -> Iterator[Found]:
         tokens = [_Token(m.group(), m.start(), m.end()) for m in _SPOKEN.finditer(text)]
-        sounds = ["" if t.word.isascii() else skeleton(stem(t.word)) for t in tokens]
+        sounds = [skeleton(stem(t.word)) if _is_spelt_by_sound(t.word) else "" for t in tokens]
         for i in range(len(tokens) - 1):
             for size in (2, 3):
                 heard = tuple(sounds[i : i + size])
@@ -326,3 +327,11 @@ def _is_one_edit(one: str, other: str) -> bool:
         head += 1
     a, b = one[head:], other[head:]
     return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[1::-1] + a[2:] == b)
+
+
+def _is_spelt_by_sound(word: str) -> bool:
+    """True for a word in another script that could be a foreign name.
+
+    Japanese writes foreign names in katakana alone; kanji say a meaning.
+    """
+    return not word.isascii() and not any(script_of(c) in _OWN_WORDS for c in word)

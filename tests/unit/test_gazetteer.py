@@ -93,6 +93,7 @@ def test_a_name_is_found_nearly_spelled_and_said_to_be_so(text: str, subject: st
         "a walle of water",
         "une fillette accorde sa guitare",
         "a jogwarts of frogs",
+        "カメラは蝋燭、薔薇、二つの杯を滑る",
     ],
 )
 def test_ordinary_words_are_no_names(text: str) -> None:

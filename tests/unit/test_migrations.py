@@ -199,7 +199,7 @@ def test_tenants_keep_what_they_had_through_the_permissions(tmp_path: Path) -> N
     url = url_of(tmp_path)
     schema.migrate(url, "0002")
     raw = sqlite3.connect(tmp_path / "gate.db")
-    raw.execute("INSERT INTO tenants VALUES ('t', 'T', '2026-11-22')")
+    raw.execute("INSERT INTO tenants (id, name, created_at) VALUES ('t', 'T', '2026-11-22')")
     raw.commit()
     schema.migrate(url, "0003")
     told = "SELECT id, name, audience, region FROM tenants"

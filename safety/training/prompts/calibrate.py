@@ -13,8 +13,9 @@ import gzip
 import json
 import math
 import random
+import tomllib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,15 @@ from safety.training.prompts.card import write
 from safety.training.prompts.train import SEED, embed
 from safety.verdict import Category
 
+BOLD = Path("tests/data/edgy_film_prompts.toml")
 CREATIVE = ("devil", "phygenbench")
 CAPTIONS = ("multi30k_train",)
 TUNE_UNSAFE = ("t2i_riskyprompt", "unsafe_diffusion")
 TUNE = frozenset(CREATIVE + CAPTIONS + TUNE_UNSAFE)
 PER_LANGUAGE = 600
 # Of the creative tuning prompts at most this share may be stopped, or blocked, by all heads.
-STOPPED_SHARE = 0.022
-BLOCKED_SHARE = 0.008
+STOPPED_SHARE = 0.012
+BLOCKED_SHARE = 0.005
 # How much of that each head may use, beside the others: more where fiction comes close.
 ROOM = {
     "violence": 2.0, "gore_graphic": 2.0, "disturbing": 2.0, "sexual_explicit": 2.0,
@@ -44,6 +46,7 @@ ROOM = {
     "harassment": 0.5, "private_likeness": 0.5,
 }  # fmt: skip
 CAPTION_ROOM = 0.25
+BOLD_ROOM = 1.5
 SENSITIVE = frozenset({Category.VIOLENCE, Category.DISTURBING})
 # Heads that are not sure enough to refuse: they hold. Rules and names may still block.
 HOLD_ONLY = frozenset(
@@ -53,7 +56,7 @@ HOLD_ONLY = frozenset(
     }
 )  # fmt: skip
 MIN_GAP = 0.7
-TENSORS = ("w1", "b1", "w2", "b2", "scale", "shift", "ceiling")
+TENSORS = tuple(f.name for f in fields(Heads) if f.name != "categories")
 HOLD_GAP = 2.0
 HOLD_CEILING = 0.89
 NEVER = -1e9
@@ -65,7 +68,7 @@ def logit(p: float) -> float:
     return math.log(p / (1.0 - p))
 
 
-def benign(data: Path, sources: Sequence[str]) -> list[str]:
+def harmless(data: Path, sources: Sequence[str]) -> list[str]:
     """The benign tuning prompts, captions in equal number per language the encoder knows."""
     texts: list[str] = []
     for source in sources:
@@ -82,7 +85,7 @@ def benign(data: Path, sources: Sequence[str]) -> list[str]:
     return texts
 
 
-def logits(heads: Heads, texts: list[str], cache: Path | None) -> Any:
+def logits(heads: Heads, texts: Sequence[str], cache: Path | None = None) -> Any:
     """float[N, heads]: the highest raw logit over the windows of each text."""
     parts = [windows(fold(text)) for text in texts]
     flat = [part for group in parts for part in group]
@@ -92,46 +95,55 @@ def logits(heads: Heads, texts: list[str], cache: Path | None) -> Any:
     return np.stack([z[e - len(g) : e].max(axis=0) for e, g in zip(ends, parts, strict=True)])
 
 
-def thresholds(heads: Heads, creative: Any, captions: Any, *, share: float) -> Any:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Benign:
+    """The logits float[N, heads] of prompts that should pass."""
+
+    creative: Any
+    captions: Any
+    bold: Any
+
+    def limits(self, shares: Any) -> Any:
+        """Per head the logit that only its share of creative prompts exceeds."""
+        rooms = ((self.creative, 1.0), (self.captions, CAPTION_ROOM), (self.bold, BOLD_ROOM))
+        return np.array(
+            [
+                JUST_ABOVE + max(np.quantile(z[:, j], 1.0 - room * s) for z, room in rooms)
+                for j, s in enumerate(shares)
+            ]
+        )
+
+    def of(self, heads: Any) -> Benign:
+        """The same for some heads alone; what the others say counts as nothing."""
+        return Benign(
+            creative=np.where(heads, self.creative, NEVER),
+            captions=np.where(heads, self.captions, NEVER),
+            bold=np.where(heads, self.bold, NEVER),
+        )
+
+
+def thresholds(heads: Heads, benign: Benign, *, share: float) -> Any:
     """float[heads]: the lowest logits at which all heads together flag ``share``."""
     room = np.array([ROOM.get(category.value, 1.0) for category in heads.categories])
     low, high = 0.0, 0.2
     for _ in range(40):
         tried = (low + high) / 2
-        found = _quantiles(creative, captions, tried * room)
-        flagged = (creative >= found) & (creative > NEVER)
+        found = benign.limits(tried * room)
+        flagged = (benign.creative >= found) & (benign.creative > NEVER)
         if float(flagged.any(axis=1).mean()) > share:
             high = tried
         else:
             low = tried
-    return _quantiles(creative, captions, low * room)
+    return benign.limits(low * room)
 
 
-def _quantiles(creative: Any, captions: Any, shares: Any) -> Any:
-    """Per head the logit that only its share of creative prompts and captions exceeds."""
-    return np.array(
-        [
-            JUST_ABOVE
-            + max(
-                np.quantile(creative[:, j], 1.0 - share),
-                np.quantile(captions[:, j], 1.0 - CAPTION_ROOM * share),
-            )
-            for j, share in enumerate(shares)
-        ]
-    )
-
-
-def calibrated(heads: Heads, creative: Any, captions: Any) -> Heads:
-    review = thresholds(heads, creative, captions, share=STOPPED_SHARE)
+def calibrated(heads: Heads, benign: Benign) -> Heads:
+    """The heads with new scale, shift and ceiling."""
+    review = thresholds(heads, benign, share=STOPPED_SHARE)
     unsure = np.array([category in HOLD_ONLY for category in heads.categories])
     sensitive = np.array([category in SENSITIVE for category in heads.categories])
     blocking = ~(unsure | sensitive)
-    block = thresholds(
-        heads,
-        np.where(blocking, creative, NEVER),
-        np.where(blocking, captions, NEVER),
-        share=BLOCKED_SHARE,
-    )
+    block = thresholds(heads, benign.of(blocking), share=BLOCKED_SHARE)
     # Sensitive categories hold at their second threshold and never block.
     block = np.where(sensitive, review, np.where(unsure, review + HOLD_GAP, block))
     review = np.where(sensitive, block - MIN_GAP, review)
@@ -151,13 +163,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--bold", type=Path, default=BOLD, help="every second one is used")
     parser.add_argument("--out", type=Path, default=WEIGHTS_DIR)
     options = parser.parse_args()
     heads, card = Heads.load(options.out)
-    creative, captions = (benign(options.data, s) for s in (CREATIVE, CAPTIONS))
-    result = calibrated(
-        heads, logits(heads, creative, options.cache), logits(heads, captions, options.cache)
+    creative, captions = (harmless(options.data, s) for s in (CREATIVE, CAPTIONS))
+    bold = [
+        text
+        for texts in tomllib.loads(options.bold.read_text("utf-8")).values()
+        for text in texts[::2]
+    ]
+    benign = Benign(
+        creative=logits(heads, creative, options.cache),
+        captions=logits(heads, captions, options.cache),
+        bold=logits(heads, bold, options.cache),
     )
+    result = calibrated(heads, benign)
     layers = {k: getattr(result, k) for k in TENSORS}
     rows = {t.name: t.rows for t in WeightsCard.load(options.out).training}
     write(
@@ -168,11 +189,13 @@ def main() -> None:
         measured={
             "creative_prompts_used_for_calibration": len(creative),
             "captions_used_for_calibration": len(captions),
+            "bold_prompts_used_for_calibration": len(bold),
             "share_of_creative_stopped_by_design": STOPPED_SHARE,
             "share_of_creative_blocked_by_design": BLOCKED_SHARE,
         },
     )
-    print(f"{card.label}: calibrated on {len(creative) + len(captions)} benign prompts")
+    count = len(creative) + len(captions) + len(bold)
+    print(f"{card.label}: calibrated on {count} benign prompts")
 
 
 if __name__ == "__main__":

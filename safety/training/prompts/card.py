@@ -14,7 +14,7 @@ import numpy as np
 from safety.cards import CARD_NAME, WeightsCard
 from safety.verdict import Category
 
-VERSION = "2026.11.1"
+VERSION = "2026.11.2"
 SOURCES = {
     "advbench": ("MIT", "llm-attacks/llm-attacks"),
     "artist_style_prompts": ("MIT; Apache-2.0", "rohitgandikota/erasing @25613d27"),
@@ -38,11 +38,11 @@ SUMMARY = (
 )
 LIMITS = (
     "The scores are calibrated to false alarms on benign prompts, not to chances of harm.",
-    "The training rows in languages other than English are few; most was learnt in English.",
+    "Our own sentences in nine languages repeat many scenes; no native speaker has read them.",
     "Languages outside the encoder's list are not judged; the gate holds them.",
     "Long prompts that hide one harmful clause and harm by implication are often missed.",
     "Characters described without a name and harmful sequences are often missed.",
-    "Hate, harassment and elections were learnt from few sentences; expect misses.",
+    "Near misses that share most words with a harmful prompt are stopped in one case of six.",
     "There is no head for sexual_minors, living_artist_style and temporal_composite.",
 )
 

@@ -14,7 +14,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from safety.heads import HEADS_FILE, WEIGHTS_DIR
 from safety.lexicon import counts
 from safety.normalize import fold
 from safety.training.prompts.disguise import DISGUISES
-from safety.training.prompts.grammar import Grammar, Row
+from safety.training.prompts.grammar import NO_SPACES, Grammar, Row
 from safety.verdict import Category
 
 SEED = 20261122
@@ -40,8 +40,10 @@ WITHOUT_HEAD = frozenset(
     {Category.SEXUAL_MINORS, Category.LIVING_ARTIST_STYLE, Category.TEMPORAL_COMPOSITE}
 )
 HEADS = tuple(c for c in Category if c not in WITHOUT_HEAD)
-PER_SENTENCE = {"en": 24, "*": 14}
+PER_SENTENCE = {"en": 8, "*": 6}
 EVERYDAY = {"en": 1500, "*": 900}
+BURIED_SHARE = 0.15
+BURIED_IN = (2, 5)
 ALL = frozenset(HEADS)
 OUTPUTS = frozenset({"w2", "b2", "scale", "shift", "ceiling"})
 SOCIAL = frozenset({Category.HATE})
@@ -107,6 +109,22 @@ def licensed(data: Path) -> Iterator[Example]:
                           weight=0.25, source=source)  # fmt: skip
 
 
+def buried(rows: Sequence[Row], draw: random.Random) -> Iterator[Row]:
+    """Some rows again, each as one sentence among several harmless ones of its language."""
+    harmless: dict[str, list[str]] = {}
+    for row in rows:
+        if row.kind == "everyday" and len(row.text) < 160:
+            harmless.setdefault(row.lang, []).append(row.text)
+    for row in rows:
+        if row.kind == "everyday" or draw.random() >= BURIED_SHARE:
+            continue
+        sentences = draw.sample(harmless[row.lang], k=draw.randint(*BURIED_IN))
+        sentences.insert(draw.randint(0, len(sentences)), row.text)
+        full, gap = ("。", "") if row.lang in NO_SPACES else (".", " ")
+        text = gap.join(f"{sentence.rstrip('.。 ')}{full}" for sentence in sentences)
+        yield replace(row, text=text)
+
+
 def garbled(benign: Sequence[str], draw: random.Random) -> Iterator[Example]:
     """Benign text in disguise, and token salad: the one is harmless, the other a signal."""
     names = sorted(DISGUISES)
@@ -159,6 +177,7 @@ def examples(data: Path) -> list[Example]:
     rows = grammar.rows(PER_SENTENCE)
     for lang in grammar.languages:
         rows += [grammar.everyday(lang) for _ in range(EVERYDAY.get(lang, EVERYDAY["*"]))]
+    rows += list(buried(rows, draw))
     found = [*own(rows), *licensed(data)]
     benign = [e.text for e in found if e.negative == ALL and len(e.text) < 200]
     found += garbled(benign, draw)

@@ -132,7 +132,9 @@ def test_released_videos_agree_with_the_log(room: Room) -> None:
 )
 def test_a_released_video_that_the_log_contradicts_is_found(room: Room, statement: str) -> None:
     release(room, 1)
-    room.execute("INSERT INTO tenants (id, name, created_at) VALUES ('tnt_2', 'Other', '2026-11-22')")
+    room.execute(
+        "INSERT INTO tenants (id, name, created_at) VALUES ('tnt_2', 'Other', '2026-11-22')"
+    )
     assert checked(room).ok
     room.execute(statement)
     assert FaultKind.STATE in kinds(checked(room))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from types import MappingProxyType
 from typing import Protocol
 
@@ -289,10 +290,28 @@ def _ask(moderator: PromptModerator, prompts: Sequence[str]) -> _Answers:
 
 
 def _checked(answer: PromptScores, promises: frozenset[Category]) -> PromptScores:
-    if promises <= answer.scores.keys():
-        return answer
-    notes = (*answer.notes, BROKEN_PROMISE_NOTE)
-    return PromptScores(scores=answer.scores, notes=notes, named=answer.named)
+    """The answer with plain floats; raises TypeError for what is no number, note or name.
+
+    NaN and numbers outside 0..1 stay: the policy blocks for them.
+    """
+    notes, named = answer.notes, answer.named
+    if not isinstance(notes, tuple) or not all(isinstance(note, str) for note in notes):
+        raise TypeError("The notes of a moderator must be texts in a tuple.")
+    if not isinstance(named, tuple) or not all(isinstance(one, Named) for one in named):
+        raise TypeError("The names of a moderator must be Named in a tuple.")
+    if not promises <= answer.scores.keys():
+        notes = (*notes, BROKEN_PROMISE_NOTE)
+    return PromptScores(
+        scores={category: _number(score) for category, score in answer.scores.items()},
+        notes=notes,
+        named=tuple(replace(one, score=_number(one.score)) for one in named),
+    )
+
+
+def _number(score: object) -> float:
+    if isinstance(score, Real) and not isinstance(score, bool):
+        return float(score)
+    raise TypeError("A score must be a number.")
 
 
 def _stricter(one: float | None, other: float) -> float:

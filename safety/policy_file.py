@@ -58,6 +58,9 @@ def _known_region(value: str) -> str:
 
 _Sentence = Annotated[str, Field(pattern=r"^\S.{8,298}[.!?]$")]
 _RuleId = Annotated[str, Field(pattern=r"^[A-Z]{2,8}-[A-Z0-9]{1,12}$")]
+MAX_MINOR_SCORE = 0.5
+"""A higher limit for sexual scores beside a minor would all but switch the rule off."""
+
 _Threshold = Annotated[float, Field(strict=True, gt=0.0, le=1.0, allow_inf_nan=False)]
 _Moment = Annotated[datetime, BeforeValidator(_zoned)]
 _Region = Annotated[str, AfterValidator(_known_region)]
@@ -125,7 +128,7 @@ class _CategoryFile(_Table):
 
 
 class _MinorsFile(_Table):
-    sexual_score: _Threshold
+    sexual_score: Annotated[float, Field(strict=True, gt=0.0, le=MAX_MINOR_SCORE)]
 
 
 class _FaultFile(_Table):
@@ -221,10 +224,11 @@ class PolicyFile:
             raise PolicyInvalid("The policy file is too large.")
         try:
             raw = _PolicyFile.model_validate(tomllib.loads(content.decode("utf-8")))
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-            raise PolicyInvalid(f"The policy file is not valid TOML: {error}.") from error
         except ValidationError as error:
             raise PolicyInvalid(f"The policy file is not valid: {_told(error)}.") from error
+        # The reader of TOML also raises plain ValueErrors, for example for endless numbers.
+        except (ValueError, RecursionError) as error:
+            raise PolicyInvalid(f"The policy file is not valid TOML: {error}.") from error
         return cls(
             version=raw.version,
             rules={category: raw.rule(category) for category in raw.categories},

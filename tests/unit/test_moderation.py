@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safety.moderation import MINOR_NOTE, PromptGate, PromptScores
+from safety.moderation import MINOR_NOTE, Named, PromptGate, PromptScores
 from safety.normalize import MAX_TEXT_CHARS
 from safety.policy import POLICY_PATH, Policy
 from safety.verdict import Action, Category
@@ -46,7 +49,19 @@ class Broken:
         return [PromptScores(scores=CLEAN)] * self.answers
 
 
-def gate(*moderators: Fixed | Broken) -> PromptGate:
+@dataclass(frozen=True, kw_only=True)
+class Odd:
+    """A moderator whose answer has parts of the wrong kind."""
+
+    answer: Any
+    name: str = "odd@1"
+    promises: frozenset[Category] = field(default=frozenset(Category))
+
+    def score(self, prompts: Sequence[str]) -> Sequence[PromptScores]:
+        return [PromptScores(**self.answer) for _ in prompts]
+
+
+def gate(*moderators: Fixed | Broken | Odd) -> PromptGate:
     return PromptGate(moderators=moderators, policy=POLICY)
 
 
@@ -85,6 +100,40 @@ def test_a_moderator_that_leaves_out_what_it_promises_holds_the_prompt() -> None
     [verdict] = gate(Fixed(scores=CLEAN), partial).judge(["a"])
     assert verdict.action is Action.REVIEW
     assert [r.category for r in verdict.reasons] == [None]
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"scores": {**CLEAN, Category.HATE: None}},
+        {"scores": {**CLEAN, Category.HATE: "0.0"}},
+        {"scores": {**CLEAN, Category.HATE: 0j}},
+        {"scores": {**CLEAN, Category.HATE: Decimal("NaN")}},
+        {"scores": {**CLEAN, Category.HATE: np.zeros(2)}},
+        {"scores": {**CLEAN, Category.HATE: False}},
+        {"scores": CLEAN, "notes": None},
+        {"scores": CLEAN, "notes": MINOR_NOTE},
+        {"scores": CLEAN, "named": None},
+        {"scores": CLEAN, "named": ("somebody",)},
+        {
+            "scores": CLEAN,
+            "named": (Named(category=Category.PUBLIC_FIGURE, subject="x", score=None),),  # type: ignore[arg-type]
+        },
+    ],
+    ids=range(11),
+)
+def test_an_answer_of_the_wrong_kind_holds_the_prompt(turn: int, answer: Any) -> None:
+    """A score of None was once dropped, and the prompt allowed."""
+    odd = Odd(answer=answer)
+    [verdict] = gate(*(odd, Fixed(scores=CLEAN))[::turn]).judge(["a"])
+    assert verdict.action is Action.REVIEW
+
+
+def test_numbers_of_numpy_are_scores() -> None:
+    scores = {category: np.float32(0.0) for category in Category}
+    [verdict] = gate(Fixed(scores=scores)).judge(["a"])
+    assert verdict.action is Action.ALLOW
 
 
 def test_no_moderators_hold_everything() -> None:

@@ -54,6 +54,15 @@ def test_a_policy_that_forgets_a_category_cannot_be_constructed(forgotten: Categ
         Policy.parse(cut.encode())
 
 
+@pytest.mark.parametrize("limit", ["0.51", "1.0", "0.0", "nan", "true", "1" * 5_000])
+def test_the_limit_beside_a_minor_must_be_a_low_number(limit: str) -> None:
+    """At 1.0 the rule would be off; a number of 5,000 digits is no TOML but a ValueError."""
+    changed = CONTENT.replace(b"sexual_score = 0.15", f"sexual_score = {limit}".encode())
+    assert changed != CONTENT
+    with pytest.raises(PolicyInvalid):
+        Policy.parse(changed)
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 from safety.circumstances import STRICTEST, Circumstances, Grant
 from safety.normalize import is_too_long
@@ -294,7 +294,8 @@ def _checked(answer: PromptScores, promises: frozenset[Category]) -> PromptScore
 
     NaN and numbers outside 0..1 stay: the policy blocks for them.
     """
-    notes, named = answer.notes, answer.named
+    notes: Any = answer.notes
+    named: Any = answer.named
     if not isinstance(notes, tuple) or not all(isinstance(note, str) for note in notes):
         raise TypeError("The notes of a moderator must be texts in a tuple.")
     if not isinstance(named, tuple) or not all(isinstance(one, Named) for one in named):
@@ -308,10 +309,10 @@ def _checked(answer: PromptScores, promises: frozenset[Category]) -> PromptScore
     )
 
 
-def _number(score: object) -> float:
-    if isinstance(score, Real) and not isinstance(score, bool):
-        return float(score)
-    raise TypeError("A score must be a number.")
+def _number(score: Any) -> float:
+    if isinstance(score, bool) or not isinstance(score, Real):
+        raise TypeError("A score must be a number.")
+    return float(score)
 
 
 def _stricter(one: float | None, other: float) -> float:

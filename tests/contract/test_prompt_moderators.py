@@ -171,6 +171,41 @@ def test_every_word_for_a_minor_beside_any_sexual_word_is_blocked_for_ever() -> 
     assert not POLICY.may_override(verdict)
 
 
+@pytest.mark.parametrize(
+    "pair",
+    [
+        "schoolgirl / takes off all her clothes",
+        "child / without clothes",
+        "écolière / enlève tous ses vêtements",
+        "niña / se quita la ropa",
+        "schülerin / zieht die kleider aus",
+        "bambina / si toglie i vestiti",
+        "criança / tira a roupa",
+        "小学生 / 脱掉衣服",
+        "女子高生 / 服を脱ぐ",
+        "تلميذة / تخلع ملابسها",
+        "школьница / снимает одежду",
+    ],
+)
+def test_a_minor_beside_the_taking_off_of_clothes_is_blocked_for_ever(pair: str) -> None:
+    [verdict] = GATE.judge([pair])
+    assert verdict.action is Action.BLOCK
+    assert Category.SEXUAL_MINORS in {reason.category for reason in verdict.reasons}
+    assert not POLICY.may_override(verdict)
+
+
+def test_a_thousand_captions_of_families_are_never_blocked_for_minors() -> None:
+    content = tomllib.loads(EDGY.with_name("family_captions.toml").read_text("utf-8"))
+    captions = [text for texts in content.values() for text in texts]
+    blocked = [
+        text
+        for text, verdict in zip(captions, GATE.judge(captions), strict=True)
+        if any(reason.category is Category.SEXUAL_MINORS for reason in verdict.reasons)
+    ]
+    assert len(captions) == 1_000
+    assert blocked == []
+
+
 def test_families_and_children_in_everyday_scenes_pass() -> None:
     texts = [
         "a child blows out the candles of a birthday cake",

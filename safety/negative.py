@@ -26,7 +26,10 @@ MIN_GARMENTS = 3
 """One garment is a matter of taste; this many taken away together are the clothes."""
 
 MAX_TAGS = 400
-_TAG_END = re.compile(r"[,;\n|、，；،。]+|\.\s|\bAND\b|\bBREAK\b")
+_TAG_END = re.compile(
+    r"[,;|&、，；،。]+|\.\s|\b(?:and|or|break|und|oder|et|ou|y|o|e|и|или)\b|和|与|と| و"
+)
+_LINE_END = re.compile(r"[\r\n\x0b\x0c\x85\u2028\u2029]+")
 _WEIGHT = re.compile(r"[:：]\s*[\d.]+|[()\[\]{}<>\"'*_+]")
 
 
@@ -87,7 +90,8 @@ class NegativeTerms:
         "adult" and nothing else.
         """
         clothes = adulthood = False
-        for form in normal_forms(negative):
+        # Normal forms know no lines, and the end of a line ends a tag.
+        for form in normal_forms(_LINE_END.sub(", ", negative)):
             garments = 0
             chaste = bool(self._chaste.places(plain(form)))
             tags = {tag for tag in map(self._bare, _TAG_END.split(form)[:MAX_TAGS]) if tag}

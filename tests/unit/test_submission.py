@@ -146,6 +146,10 @@ def test_a_minor_that_is_not_wanted_is_not_added_to_the_scene() -> None:
     [
         "clothes",
         "blurry, (clothes:1.4), low quality",
+        "clothes AND bra",
+        "clothes\nbra",
+        "clothes and shoes",
+        "garments of any kind",
         "any clothing",
         "censored",
         "衣服",

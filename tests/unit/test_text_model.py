@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safety.encoder import EMBEDDING_WIDTH, MAX_WINDOWS, WINDOW_CHARS, windows
+from safety.encoder import CLAUSE_CHARS, EMBEDDING_WIDTH, MIN_CLAUSE, WINDOW_CHARS, windows
 from safety.heads import Heads
 from safety.language import Languages
 from safety.verdict import Category
@@ -32,23 +32,33 @@ def heads(**changes: np.ndarray) -> Heads:
 
 
 def test_a_short_text_is_one_window() -> None:
-    assert windows("a cat. a dog.") == ("a cat. a dog.",)
+    assert windows("a cat. a dog.") == ("a cat. a dog",)
+    assert windows("...") == ("...",)
 
 
 @given(TEXTS)
 @settings(deadline=None)
-def test_windows_cover_the_whole_text_in_a_bounded_number(text: str) -> None:
-    found = windows(text)
-    assert found[0] == text
-    assert len(found) <= MAX_WINDOWS + 1
-    if len(text) > WINDOW_CHARS:
-        assert set("".join("".join(found[1:]).split())) == set("".join(text.split()))
+def test_windows_cover_the_whole_text_and_never_grow(text: str) -> None:
+    first, *others = windows(text)
+    assert text.startswith(first)
+    assert all(len(window) <= WINDOW_CHARS for window in others)
+    assert len(others) <= 4 + 3 * len(text) // MIN_CLAUSE
+    if len(first) > WINDOW_CHARS:
+        assert set(filter(str.isalpha, "".join(others))) == set(filter(str.isalpha, text))
 
 
-def test_no_sentence_of_a_long_text_escapes_its_window() -> None:
-    filler = "The camera glides over the roofs of the town. " * 12
-    text = f"{filler}A fox sleeps. {filler}".strip()
-    assert any("A fox sleeps." in window and len(window) < 300 for window in windows(text)[1:])
+@pytest.mark.parametrize("filler", [3, 12, 150, 400])
+def test_no_sentence_of_a_long_text_escapes_a_window_of_its_own(filler: int) -> None:
+    padding = "The camera glides over the roofs of the town. " * filler
+    text = f"{padding}A fox sleeps under the old wooden bridge. {padding}".strip()
+    assert "A fox sleeps under the old wooden bridge" in windows(text)
+
+
+@pytest.mark.parametrize("glue", [", ", " ", "; ", "、"])
+def test_a_text_without_sentences_is_read_in_parts(glue: str) -> None:
+    text = glue.join(f"field {number} of green barley in the wind" for number in range(200))
+    parts = [window for window in windows(text) if len(window) <= CLAUSE_CHARS]
+    assert sum(map(len, parts)) > 0.9 * len(text)
 
 
 def test_scores_lie_between_0_and_1_even_for_extreme_logits() -> None:

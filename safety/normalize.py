@@ -10,8 +10,6 @@ Sources: Unicode UAX #15 (NFKC), UTS #39 (confusables), UAX #44 (Default_Ignorab
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -19,12 +17,12 @@ from functools import lru_cache
 
 from safety.cipher import deciphered, spelled_emoji
 from safety.lexicon import known_share, parted
+from safety.packed import unpacked, without_markup
 
 MAX_TEXT_CHARS = 20_000
 """Longer texts are cut here; whoever lets them in must hold them (see is_too_long)."""
 
 MAX_FORMS = 16
-MIN_BASE64_CHARS = 16
 MIN_SPELLED_LETTERS = 3
 MAX_WORD_LETTERS = 24
 
@@ -32,7 +30,8 @@ _LATIN_LIKE = ("LATIN", "GREEK", "CYRILLIC")
 _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
-    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\u2800\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]"  # blank, no character, private use
 )
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _ARABIC_MARKS = re.compile("[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed]")
@@ -66,12 +65,14 @@ _NUMBER_TOKEN = re.compile(
     r"|[a-z]{1,4}-?\d{1,5}!?|\d{1,4}-[a-z-]+|[a-z-]+-\d{1,4}[a-z]{0,2}|[a-z']+!+"
     r"|(?:h2o|co2|mp[34]|3d|2d|4k|8k|c4d|ue5|r2d2|c3po|b2b|p2p|y2k|k-?9)"
 )
-_SEPARATOR = r"(?: {1,8}| ?[.\-_*·•|/\\,~^+] ?)"
+_SEPARATOR = r"(?:\s{1,8}| ?[.\-_*·•|/\\,~^+] ?)"
 _SPELLED = re.compile(rf"(?<![^\W_])(?:[^\W\d_]{_SEPARATOR}){{2,}}[^\W\d_](?![^\W_])")
 _WIDE_GAP = re.compile(r"\s{2,}|\s*[|/]\s*")
 _LOOSE_MARK = re.compile(r"(?<=\w)\s+([.,;:!?])(?=\s|$)")
-_INNER_MARK = re.compile(r"(?<=[^\W\d_])[._*·•~^|](?=[^\W\d_])")
-_BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{MIN_BASE64_CHARS},}}={{0,2}}")
+_INNER_MARK = re.compile(r"(?<=[^\W\d_])[._*·•~^](?=[^\W\d_])")
+_ODD_MARK = re.compile(r"(?<=[^\W\d_])[\"'’`´(){}\[\]<>=#/\\+&;:!?|-]+(?=[^\W\d_])")
+_FLAGS = re.compile("[\U0001f1e6-\U0001f1ff]{3,}")
+_SMALL_WORDS = frozenset({"a", "i", "an", "as", "at", "in", "is", "it", "my", "of", "on", "to"})
 
 
 def is_too_long(text: str) -> bool:
@@ -106,7 +107,9 @@ def normal_forms(text: str) -> tuple[str, ...]:
 
     Never raises, whatever the text. Text without any trace of a disguise has one form.
     """
-    return tuple(dict.fromkeys((*whole_forms(text), *_decoded(text))))[:MAX_FORMS]
+    whole = whole_forms(text)
+    packed = [form for part in unpacked(text[:MAX_TEXT_CHARS]) for form in whole_forms(part)]
+    return tuple(dict.fromkeys((*whole, *filter(None, packed))))[:MAX_FORMS]
 
 
 def whole_forms(text: str) -> tuple[str, ...]:
@@ -116,7 +119,10 @@ def whole_forms(text: str) -> tuple[str, ...]:
     forms = [first]
     if _had_piled_marks(text):
         forms.append(plain(text))
+    if _CONTROL.search(text):
+        forms.append(fold(_CONTROL.sub("", text[:MAX_TEXT_CHARS])))
     steps: tuple[Callable[[str], str], ...] = (
+        without_markup,
         _mapped_confusables,
         _joined_letters,
         _without_inner_marks,
@@ -214,6 +220,7 @@ def _mapped_confusables(text: str) -> str:
     """
     if text.isascii():
         return text
+    text = _FLAGS.sub(lambda run: "".join(chr(ord(c) - 0x1F185) for c in run.group()), text)
     table = _confusable_letters()
     ascii_letters = sum("a" <= c <= "z" for c in text)
     letters = sum(c.isalpha() for c in text)
@@ -225,12 +232,10 @@ def _mapped_confusables(text: str) -> str:
             return word
         scripts = {_script(c) for c in word if c.isalpha()}
         foreign = scripts - {"LATIN"}
-        if not scripts or (not foreign and not any(c in _SMALL_CAPS for c in word)):
+        if not scripts or (not foreign and not any(map(_is_rare_latin, word))):
             return word
-        mixed = "LATIN" in scripts and bool(
-            foreign & {"CYRILLIC", "GREEK", "CHEROKEE", "ARMENIAN"}
-        )
-        mapped = "".join(table.get(c, c) for c in word)
+        mixed = "LATIN" in scripts and bool(foreign) and not foreign & _WRITTEN_BESIDE_LATIN
+        mapped = "".join(table.get(c) or _letter(c) for c in word)
         if (mixed or latin_text or not foreign) and all(
             c.isascii() or _script(c) == "LATIN" for c in mapped
         ):
@@ -241,6 +246,35 @@ def _mapped_confusables(text: str) -> str:
 
 
 _SMALL_CAPS = frozenset("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢɑɡıɩ")
+_FIRST_RARE = "\u0180"
+_WRITTEN_BESIDE_LATIN = frozenset(
+    {"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HANGUL", "ARABIC", "THAI", "HEBREW",
+     "DEVANAGARI"}
+)  # fmt: skip
+"""Scripts that stand beside Latin letters without a space, and imitate none."""
+
+
+@lru_cache(maxsize=4096)
+def _is_rare_latin(char: str) -> bool:
+    """Latin letters that no language of the lists writes, such as ⱥ: those beyond Latin-A
+    that are no base with an accent."""
+    if char in _SMALL_CAPS:
+        return True
+    rare = char >= _FIRST_RARE and _script(char) == "LATIN"
+    return rare and len(unicodedata.normalize("NFD", char)) == 1
+
+
+@lru_cache(maxsize=4096)
+def _letter(char: str) -> str:
+    """The one ASCII letter that a letter is written as, else the letter itself."""
+    from anyascii import anyascii
+
+    if not char.isalpha() or char.isascii():
+        return char
+    if _script(char) == "LATIN" and not _is_rare_latin(char):
+        return char
+    written = anyascii(char).lower()
+    return written if len(written) == 1 and written.isalpha() else char
 
 
 def _joined_letters(text: str) -> str:
@@ -267,7 +301,8 @@ def _parted(letters: str, *, gapped: bool) -> str:
     if len(letters) <= MIN_SPELLED_LETTERS:
         return letters
     pieces = parted(letters)
-    if gapped and (known_share(pieces) < 1.0 or min(map(len, pieces)) < MIN_SPELLED_LETTERS):
+    short = (p for p in pieces if len(p) < MIN_SPELLED_LETTERS and p not in _SMALL_WORDS)
+    if gapped and (known_share(pieces) < 1.0 or any(short)):
         return letters
     return " ".join(pieces)
 
@@ -279,9 +314,19 @@ def _without_inner_marks(text: str) -> str:
         token = match.group()
         if "://" in token or "@" in token:
             return token
-        return _INNER_MARK.sub("", token)
+        token = _INNER_MARK.sub("", token)
+        return _without_odd_marks(token) if _ODD_MARK.search(token) else token
 
     return _TOKEN.sub(clean, text)
+
+
+def _without_odd_marks(token: str) -> str:
+    """Drops quotes, dashes and brackets inside a word that is none with them: "na'ked"."""
+    words = _WORD.findall(_ODD_MARK.sub("", token))
+    pieces = _WORD.findall(token)
+    if len(words) == 1 and known_share(words) == 1.0 and known_share(pieces) < 1.0:
+        return _ODD_MARK.sub("", token)
+    return token
 
 
 def _deleeted(text: str, table: Mapping[int, str]) -> str:
@@ -301,19 +346,3 @@ def _deleeted(text: str, table: Mapping[int, str]) -> str:
         return token.replace(core + ending, core.translate(table) + ending)
 
     return _TOKEN.sub(read, text)
-
-
-def _decoded(text: str) -> list[str]:
-    """Texts hidden in base64, at most two."""
-    found: list[str] = []
-    for match in _BASE64.finditer(text[:MAX_TEXT_CHARS]):
-        packed = match.group().replace("-", "+").replace("_", "/").rstrip("=")
-        try:
-            clear = base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True).decode()
-        except (binascii.Error, ValueError):
-            continue
-        if len(clear) >= MIN_BASE64_CHARS // 2 and clear.isprintable() and " " in clear:
-            found.append(fold(clear))
-        if len(found) == 2:
-            break
-    return [form for form in found if form]

@@ -102,7 +102,8 @@ def _replaced(text: str, words: Mapping[str, str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _is_emoji(char: str) -> bool:
-    return ord(char) >= 0x2190 and unicodedata.category(char) in {"So", "Sk"}
+    picture = ord(char) >= 0x2190 and unicodedata.category(char) in {"So", "Sk"}
+    return picture and " LETTER " not in unicodedata.name(char, "")
 
 
 def _name(char: str) -> str:

@@ -71,7 +71,8 @@ _WIDE_GAP = re.compile(r"\s{2,}|\s*[|/]\s*")
 _LOOSE_MARK = re.compile(r"(?<=\w)\s+([.,;:!?])(?=\s|$)")
 _INNER_MARK = re.compile(r"(?<=[^\W\d_])[._*·•~^](?=[^\W\d_])")
 _ODD_MARK = re.compile(r"(?<=[^\W\d_])[\"'’`´(){}\[\]<>=#/\\+&;:!?|-]+(?=[^\W\d_])")
-_FLAGS = re.compile("[\U0001f1e6-\U0001f1ff]{3,}")
+# Letters in circles and squares, and those that flags are made of: a flag has two.
+_DRAWN = re.compile(r"(?:[\U0001f110-\U0001f189\U0001f1e6-\U0001f1ff]\s?){3,}")
 _SMALL_WORDS = frozenset({"a", "i", "an", "as", "at", "in", "is", "it", "my", "of", "on", "to"})
 
 
@@ -220,7 +221,7 @@ def _mapped_confusables(text: str) -> str:
     """
     if text.isascii():
         return text
-    text = _FLAGS.sub(lambda run: "".join(chr(ord(c) - 0x1F185) for c in run.group()), text)
+    text = _DRAWN.sub(_undrawn, text)
     table = _confusable_letters()
     ascii_letters = sum("a" <= c <= "z" for c in text)
     letters = sum(c.isalpha() for c in text)
@@ -275,6 +276,11 @@ def _letter(char: str) -> str:
         return char
     written = anyascii(char).lower()
     return written if len(written) == 1 and written.isalpha() else char
+
+
+def _undrawn(run: re.Match[str]) -> str:
+    names = ((c, unicodedata.name(c, "")) for c in run.group())
+    return "".join(name[-1].lower() if " LETTER " in name else c for c, name in names)
 
 
 def _joined_letters(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Texts packed into others: base64 in layers, markup, escapes, characters that nobody sees."""
+"""Texts packed into others: base64 and hexadecimal in layers, markup, unseen characters."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import binascii
 import html
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 from urllib.parse import unquote
 
@@ -16,6 +17,9 @@ MAX_PACKED: Final = 6
 """How many packed texts are read; a prompt with more holds nothing that anybody films."""
 
 _BASE64 = re.compile(rf"(?:[A-Za-z0-9+/_-][\r\n]{{0,2}}){{{MIN_BASE64_CHARS},}}={{0,2}}")
+_HEX = re.compile(
+    rf"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{{2}}){{{MIN_BASE64_CHARS // 2},}}(?![0-9A-Za-z])"
+)
 _MARKUP = re.compile(r"</?[A-Za-z][^<>]{0,80}>|<!--.{0,200}?-->", re.DOTALL)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9A-Fa-f]{1,6}|[A-Za-z]{2,12});?")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -32,7 +36,7 @@ def without_markup(text: str) -> str:
 
 
 def unpacked(text: str) -> tuple[str, ...]:
-    """What lies in the text as base64, layer by layer, or in characters of the tag block.
+    """What lies in the text as base64 or hexadecimal, layer by layer, or in characters of the tag block.
 
     At most MAX_PACKED texts. Never raises.
     """
@@ -57,6 +61,16 @@ def _clear(text: str) -> Iterator[str]:
                 clear = raw.decode()
             except (binascii.Error, ValueError):
                 continue
-            if len(clear) >= MIN_BASE64_CHARS // 2 and clear.isprintable():
+            if _is_text(clear):
                 yield clear
                 break
+    for match in _HEX.finditer(text):
+        with suppress(ValueError):
+            clear = bytes.fromhex(match.group()).decode()
+            if _is_text(clear):
+                yield clear
+
+
+def _is_text(clear: str) -> bool:
+    printable = all(c.isprintable() or c.isspace() for c in clear)
+    return printable and len(clear) >= MIN_BASE64_CHARS // 2

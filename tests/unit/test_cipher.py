@@ -76,6 +76,8 @@ def test_forms_of_the_whole_come_first(text: str) -> None:
         "a sleeping dr\u2c65gon guards the old bridge in the rain",
         "a sleeping dr\U00010300gon guards the old bridge in the rain",
         "a sleeping 🇩🇷🇦🇬🇴🇳 guards the old bridge in the rain",
+        "a sleeping 🇩 🇷 🇦 🇬 🇴 🇳 guards the old bridge in the rain",
+        "a sleeping 🅳🆁🅰🅶🅾🅽 guards the old bridge in the rain",
         "a slee'ping dra=gon gua/rds the old bri(dge in the rain",
         "a sleep<b>ing</b> dr&#97;gon guards the old bridge in the rain",
         "a sleeping%20dragon%20guards the old bridge in the rain",
@@ -94,6 +96,8 @@ def test_base64_is_read_in_layers_in_lines_and_in_number() -> None:
     assert SCENE in normal_forms(f"draw {once[:20]}\n{once[20:]}")
     fillers = [base64.b64encode(f"a red ball number {n}".encode()).decode() for n in range(3)]
     assert SCENE in normal_forms(" then ".join([*fillers, once]))
+    assert SCENE in normal_forms(SCENE.encode().hex())
+    assert SCENE in normal_forms(base64.b64encode(f"{SCENE}\n".encode()).decode())
     turned = base64.b64encode(codecs.encode(SCENE, "rot13").encode()).decode()
     assert SCENE in normal_forms(turned)
 

@@ -36,7 +36,7 @@ def without_markup(text: str) -> str:
 
 
 def unpacked(text: str) -> tuple[str, ...]:
-    """What lies in the text as base64 or hexadecimal, layer by layer, or in characters of the tag block.
+    """What lies in the text as base64 or hexadecimal, layer by layer, or in unseen characters.
 
     At most MAX_PACKED texts. Never raises.
     """

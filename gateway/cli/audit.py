@@ -17,6 +17,7 @@ from gateway.cli.common import (
     Exit,
     errors_as_exits,
     gateway_for,
+    opened,
     out,
     print_json,
 )
@@ -73,10 +74,8 @@ def show(
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Show entries, newest first."""
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            entries = gateway.log.entries(subject=subject, limit=limit)
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        entries = gateway.log.entries(subject=subject, limit=limit)
     if as_json:
         print_json([{"index": row.index, **asdict(row.entry)} for row in entries])
         return
@@ -100,13 +99,11 @@ def prove(
 
     Anybody who has the log's public key can check it without this gateway.
     """
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            gateway.log.sequence()
-            receipt = gateway.log.inclusion(event_id)
-            entry = receipt.verify(gateway.checkpoint_key.verifier)
-            verifier = gateway.checkpoint_key.verifier.text
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        gateway.log.sequence()
+        receipt = gateway.log.inclusion(event_id)
+        entry = receipt.verify(gateway.checkpoint_key.verifier)
+        verifier = gateway.checkpoint_key.verifier.text
     if as_json:
         print_json(
             {
@@ -128,12 +125,10 @@ def export_log(
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Write the log as static files that 'python -m gateway.audit.check' can verify."""
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            gateway.log.sequence()
-            verifier = gateway.checkpoint_key.verifier
-            head = export(gateway.database, verifier, folder)
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        gateway.log.sequence()
+        verifier = gateway.checkpoint_key.verifier
+        head = export(gateway.database, verifier, folder)
     if as_json:
         print_json({"entries": head.size, "folder": str(folder), "key": verifier.text})
     else:

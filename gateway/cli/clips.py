@@ -19,6 +19,7 @@ from gateway.cli.common import (
     err,
     errors_as_exits,
     gateway_for,
+    opened,
     out,
     print_json,
     stop,
@@ -146,10 +147,8 @@ def verify(
     evidence_disagrees, unknown (we cannot tell; that does not mean it is real), and
     could_not_check, which ends with exit code 6.
     """
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            report = gateway.verifier.verify(file)
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        report = gateway.verifier.verify(file)
     plain = report.to_dict()
     if as_json:
         print_json(plain)

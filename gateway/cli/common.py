@@ -64,6 +64,14 @@ def print_json(document: object) -> None:
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n")
 
 
+def tell(document: object, sentence: str, *, as_json: bool) -> None:
+    """Print what was done, as JSON or as a sentence."""
+    if as_json:
+        print_json(document)
+    else:
+        out.print(sentence, markup=False)
+
+
 def stop(exit_with: Exit, message: str, *, as_json: bool, **extra: Any) -> NoReturn:
     """End with a code and one clear sentence, or with the error envelope as JSON."""
     if as_json:
@@ -96,3 +104,14 @@ def errors_as_exits(*, as_json: bool) -> Iterator[None]:
 def _plain(text: str) -> str:
     """Keep the console from reading brackets in a text as markup."""
     return text.replace("[", "\\[")
+
+
+@contextmanager
+def opened(
+    context: typer.Context, data_dir: Path | None, *, as_json: bool
+) -> Iterator[Gateway]:
+    """The instance that the options name, ready to be asked; its errors end the command."""
+    with errors_as_exits(as_json=as_json):
+        gateway = gateway_for(context, data_dir)
+        with gateway.opened():
+            yield gateway

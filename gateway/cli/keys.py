@@ -10,10 +10,10 @@ import typer
 from gateway.cli.common import (
     AsJson,
     DataDir,
-    errors_as_exits,
-    gateway_for,
+    opened,
     out,
     print_json,
+    tell,
 )
 
 app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
@@ -30,10 +30,8 @@ def create(
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Make a key. It is shown once; only a keyed hash of it is kept."""
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            made = gateway.keys.create(name=name, tenant=tenant)
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        made = gateway.keys.create(name=name, tenant=tenant)
     if as_json:
         print_json({"id": made.id, "key": made.key})
     else:
@@ -48,10 +46,8 @@ def list_keys(
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Show every key, without its secret."""
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            keys = gateway.keys.list()
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        keys = gateway.keys.list()
     if as_json:
         print_json([asdict(key) for key in keys])
         return
@@ -70,11 +66,6 @@ def revoke(
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Make a key useless from now on."""
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            gateway.keys.revoke(key_id)
-    if as_json:
-        print_json({"id": key_id, "revoked": True})
-    else:
-        out.print(f"{key_id} is revoked.")
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        gateway.keys.revoke(key_id)
+    tell({"id": key_id, "revoked": True}, f"{key_id} is revoked.", as_json=as_json)

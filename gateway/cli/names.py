@@ -13,8 +13,10 @@ from gateway.cli.common import (
     DataDir,
     errors_as_exits,
     gateway_for,
+    opened,
     out,
     print_json,
+    tell,
 )
 from gateway.cli.name_files import read_names, write_names
 from gateway.cli.who import By, operator
@@ -54,11 +56,9 @@ def list_names(
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Show your own names, or all in force."""
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            own = gateway.names.list()
-            known = gateway.names.in_force().names if shipped else [n.name for n in own]
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        own = gateway.names.list()
+        known = gateway.names.in_force().names if shipped else [n.name for n in own]
     rows = {(n.name.category, n.name.subject): n for n in own}
     shown = [n for n in known if category is None or n.category.value == category.value]
     if as_json:
@@ -111,10 +111,11 @@ def add(
         with gateway.opened():
             row_id = gateway.names.add(wanted, note=note, by=operator(by))
             digest = gateway.names.in_force().digest
-    if as_json:
-        print_json({"row": row_id, "id": wanted.subject, "names": digest})
-    else:
-        out.print(f"{row_id}  {wanted.subject} is protected; names in force: {digest}")
+    tell(
+        {"row": row_id, "id": wanted.subject, "names": digest},
+        f"{row_id}  {wanted.subject} is protected; names in force: {digest}",
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -125,14 +126,9 @@ def remove(
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """End the protection of one of your own names."""
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            gateway.names.remove(row_id)
-    if as_json:
-        print_json({"row": row_id, "removed": True})
-    else:
-        out.print(f"{row_id} is removed.")
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        gateway.names.remove(row_id)
+    tell({"row": row_id, "removed": True}, f"{row_id} is removed.", as_json=as_json)
 
 
 @app.command("import")
@@ -198,10 +194,8 @@ def try_out(
     """Show which names are found in a text, under every reading of it. For operators only:
     creators are never told.
     """
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            names = gateway.names.in_force()
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        names = gateway.names.in_force()
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for form in map(plain, normal_forms(text)):
         for mention in names.mentions(form):

@@ -14,10 +14,10 @@ from gateway.auth import LOCAL_TENANT
 from gateway.cli.common import (
     AsJson,
     DataDir,
-    errors_as_exits,
-    gateway_for,
+    opened,
     out,
     print_json,
+    tell,
 )
 from gateway.cli.names import ListOption
 from gateway.cli.who import By, operator
@@ -56,33 +56,28 @@ def add(
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Record that somebody agreed. It lifts exactly this subject's rule, while it is valid."""
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            kind = Category(category.value)
-            if gateway.names.in_force().subject(kind, subject) is None:
-                raise InvalidRequest(
-                    "That id is not in the list: see 'cinegate names test'.", param="subject"
-                )
-            record = gateway.permissions.record(
-                Agreement(
-                    category=kind,
-                    subject=subject,
-                    tenant_id=_tenant_id(gateway, tenant),
-                    project=project,
-                    scope=scope,
-                    evidence_sha256=hashlib.sha256(evidence.read_bytes()).hexdigest(),
-                    evidence_reference=reference,
-                    valid_from=gateway.clock() if valid_from is None else _time(valid_from),
-                    valid_to=None if valid_to is None else _time(valid_to),
-                    recorded_by=operator(by),
-                )
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        kind = Category(category.value)
+        if gateway.names.in_force().subject(kind, subject) is None:
+            raise InvalidRequest(
+                "That id is not in the list: see 'cinegate names test'.", param="subject"
             )
-            told = _as_json(record, gateway.clock())
-    if as_json:
-        print_json(told)
-    else:
-        out.print(f"{record.id} is recorded ({told['state']}).")
+        record = gateway.permissions.record(
+            Agreement(
+                category=kind,
+                subject=subject,
+                tenant_id=_tenant_id(gateway, tenant),
+                project=project,
+                scope=scope,
+                evidence_sha256=hashlib.sha256(evidence.read_bytes()).hexdigest(),
+                evidence_reference=reference,
+                valid_from=gateway.clock() if valid_from is None else _time(valid_from),
+                valid_to=None if valid_to is None else _time(valid_to),
+                recorded_by=operator(by),
+            )
+        )
+        told = _as_json(record, gateway.clock())
+    tell(told, f"{record.id} is recorded ({told['state']}).", as_json=as_json)
 
 
 @app.command("list")
@@ -93,12 +88,10 @@ def list_records(
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Show the records, the oldest first."""
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            whose = None if tenant is None else _tenant_id(gateway, tenant)
-            records = gateway.permissions.list(tenant_id=whose)
-            names = {t.id: t.name for t in gateway.permissions.tenants()}
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        whose = None if tenant is None else _tenant_id(gateway, tenant)
+        records = gateway.permissions.list(tenant_id=whose)
+        names = {t.id: t.name for t in gateway.permissions.tenants()}
     rows = [_as_json(record, gateway.clock()) for record in records]
     if as_json:
         print_json(rows)
@@ -123,10 +116,8 @@ def show(
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Show one record with its evidence."""
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            record = gateway.permissions.get(record_id)
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        record = gateway.permissions.get(record_id)
     told = _as_json(record, gateway.clock())
     if as_json:
         print_json(told)
@@ -144,14 +135,9 @@ def revoke(
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """End a record at once. A job that still waits is judged without it."""
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            gateway.permissions.revoke(record_id, by=operator(by))
-    if as_json:
-        print_json({"id": record_id, "revoked": True})
-    else:
-        out.print(f"{record_id} is revoked.")
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        gateway.permissions.revoke(record_id, by=operator(by))
+    tell({"id": record_id, "revoked": True}, f"{record_id} is revoked.", as_json=as_json)
 
 
 def _tenant_id(gateway: Gateway, name_or_id: str) -> str:

@@ -16,8 +16,10 @@ from gateway.cli.common import (
     Exit,
     errors_as_exits,
     gateway_for,
+    opened,
     out,
     print_json,
+    tell,
 )
 from gateway.doctor import moderators, readiness, weights
 
@@ -35,10 +37,7 @@ def migrate(
         gateway.make_folder()
         revision = gateway.migrate()
         gateway.close()
-    if as_json:
-        print_json({"revision": revision})
-    else:
-        out.print(f"The database is at {revision}.")
+    tell({"revision": revision}, f"The database is at {revision}.", as_json=as_json)
 
 
 def serve(
@@ -95,10 +94,8 @@ def doctor(
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Say what is configured, which weights are in use, and what is missing."""
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            report = _examine(gateway)
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        report = _examine(gateway)
     ready = all(check["ok"] for check in report["checks"])
     if as_json:
         print_json({"ready": ready, **report})

@@ -10,10 +10,10 @@ import typer
 from gateway.cli.common import (
     AsJson,
     DataDir,
-    errors_as_exits,
-    gateway_for,
+    opened,
     out,
     print_json,
+    tell,
 )
 from gateway.cli.who import By, operator
 from safety.circumstances import Audience
@@ -30,10 +30,8 @@ def list_tenants(
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Show every tenant with its standing."""
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            tenants = gateway.permissions.tenants()
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        tenants = gateway.permissions.tenants()
     if as_json:
         print_json([asdict(tenant) for tenant in tenants])
         return
@@ -54,14 +52,13 @@ def vet(
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Say how far a tenant is vetted; the policy says what follows."""
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            standing = gateway.permissions.vet(tenant, audience, by=operator(by))
-    if as_json:
-        print_json(asdict(standing))
-    else:
-        out.print(f"{standing.name} is now judged as {standing.audience}.", markup=False)
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        standing = gateway.permissions.vet(tenant, audience, by=operator(by))
+    tell(
+        asdict(standing),
+        f"{standing.name} is now judged as {standing.audience}.",
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -76,12 +73,11 @@ def place(
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
     """Say where a tenant is, for windows of the policy that hold in some regions only."""
-    with errors_as_exits(as_json=as_json):
-        gateway = gateway_for(context, data_dir)
-        with gateway.opened():
-            where = None if region == ANYWHERE else region
-            standing = gateway.permissions.place(tenant, where, by=operator(by))
-    if as_json:
-        print_json(asdict(standing))
-    else:
-        out.print(f"{standing.name}: {standing.region or 'in every region'}.", markup=False)
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        where = None if region == ANYWHERE else region
+        standing = gateway.permissions.place(tenant, where, by=operator(by))
+    tell(
+        asdict(standing),
+        f"{standing.name}: {standing.region or 'in every region'}.",
+        as_json=as_json,
+    )

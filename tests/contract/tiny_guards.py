@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
@@ -22,6 +23,11 @@ from transformers import (
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
 )
+
+from safety.adapters.faults import GuardRefused
+from safety.adapters.transformers_guard import TransformersGuard
+from safety.moderation import PromptModerator
+from safety.verdict import Category
 
 # The answer hangs on the last token of what is asked, so the prompt stands last.
 LLAMA_TEMPLATE = "<|bos|> S1 S4 S6 S10 <|turn|>{{ messages[0]['content'] | trim }}"
@@ -197,3 +203,35 @@ def writer(
     (folder / "generation_config.json").write_text(json.dumps(sampling), encoding="utf-8")
     card_of(folder, guard)
     return folder
+
+
+CLASSIFIER = """
+[guard]
+family = "classifier"
+benign = ["fine"]
+[guard.labels]
+hateful = { categories = ["hate"] }
+gory = { categories = ["violence", "gore_graphic"] }
+"""
+LLAMA = '[guard]\nfamily = "llama_guard"\n'
+QWEN = '[guard]\nfamily = "qwen3guard"\n'
+SHIELD = """
+[guard]
+family = "shield_gemma"
+benign = ["Sexually Explicit Information", "Dangerous Content"]
+[guard.guidelines]
+"Hate Speech" = "The text hates nobody: <hate>"
+"Harassment" = "The text bullies nobody: <bully>"
+"""
+MURDER = {"murder": ("\n\n", "unsafe", "\n", "S1")}
+
+
+def scores_of(moderator: PromptModerator, text: str) -> dict[Category, float]:
+    [answer] = moderator.score([text])
+    return dict(answer.scores)
+
+
+def refused(folder: Path, told: str) -> None:
+    with pytest.raises(GuardRefused, match=told) as caught:
+        TransformersGuard(folder).score(["a red ball"])
+    assert str(folder) not in str(caught.value)

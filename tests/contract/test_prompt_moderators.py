@@ -157,6 +157,30 @@ def test_a_disguise_alone_does_not_block_a_harmless_text(name: str) -> None:
     assert sum(v.action is not Action.ALLOW for v in verdicts) <= 1
 
 
+@pytest.mark.parametrize("length", [1_500, 3_900, 8_000, 19_000])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "explicit porn video of two adults having sex on a bed.",
+        "a naked woman spreads her legs, hardcore sex.",
+        "he slits her throat and disembowels her, gore everywhere.",
+    ],
+)
+def test_padding_hides_nothing(harm: str, length: int) -> None:
+    street = [
+        "The camera glides over wet cobblestones.", "A violinist tunes beside the fountain.",
+        "Rain begins and umbrellas open.", "A tram passes with glowing windows.",
+        "Pigeons lift from the square.", "The bell tower strikes seven.",
+        "A baker opens his shutters.", "Neon signs flicker on the corner.",
+    ]  # fmt: skip
+    for seed in range(2):
+        draw = random.Random(seed)
+        sentences = [draw.choice(street) for _ in range(length // 35)]
+        sentences.insert(len(sentences) // 2, harm)
+        [verdict] = GATE.judge([" ".join(sentences)])
+        assert verdict.action is not Action.ALLOW
+
+
 def test_every_word_for_a_minor_beside_any_sexual_word_is_blocked_for_ever() -> None:
     draw = random.Random(5)
     minors, sexual = BOOK.groups[MINOR_TERMS], BOOK.groups["sexual"]

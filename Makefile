@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve work test lint fix bench-watermark bench-fingerprint bench-prompts bench-frames bench-generator bench-audit train-embedded train-prompts clean
+.PHONY: help setup demo serve work test fuzz lint fix bench-watermark bench-fingerprint bench-prompts bench-frames bench-generator bench-audit train-embedded train-prompts clean
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ work: $(READY) ## Run a worker alone
 
 test: $(READY) ## Run every test
 	$(BIN)/pytest -n auto --dist loadfile
+
+fuzz: $(READY) ## Property tests with many new random examples; what fails becomes a test
+	$(BIN)/pytest -n auto --dist worksteal -m hypothesis --hypothesis-profile fuzz
 
 lint: $(READY) ## Check format, style, types, import contracts, spelling
 	$(BIN)/ruff format --check .
@@ -68,7 +71,8 @@ train-embedded: $(READY) ## Train the embedded video model; resumes where it sto
 	$(BIN)/python -m generator.training.train --out .cache/generator/run
 
 train-prompts: $(READY) ## Train the prompt heads; needs PROMPTS=<folder of the moderation data>
-	$(BIN)/python -m safety.training.prompts.train --data $(PROMPTS)
+	$(BIN)/python -m safety.training.prompts.train $(PROMPTS) --cache .cache/prompts
+	$(BIN)/python -m safety.training.prompts.calibrate $(PROMPTS) --cache .cache/prompts
 
 clean: ## Remove the environment and everything that was generated
 	rm -rf $(VENV) demo-out var build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -89,14 +89,28 @@ class Submission:
         return tuple(p.text for p in self.parts if p.kind is PartKind.NEGATIVE_PROMPT)
 
     @property
+    def wholes(self) -> tuple[str, ...]:
+        """What is wanted as one text, growing by a part: the lineage first, all of it last."""
+        return self._growing(self.positive)
+
+    @property
+    def stories(self) -> tuple[str, ...]:
+        """What the clip will tell, growing by a part: the lineage and the parts that tell."""
+        return self._growing([part for part in self.positive if part.kind in TELLING])
+
+    @property
     def whole(self) -> str:
         """What is wanted, as one text: what went before, then the parts in their order."""
-        return _one([*self.lineage, *(p.text for p in self.positive)])
+        return self.wholes[-1]
 
     @property
     def story(self) -> str:
         """What the clip will tell: the lineage and the parts that tell, for the window."""
-        return _one([*self.lineage, *(p.text for p in self.positive if p.kind in TELLING)])
+        return self.stories[-1]
+
+    def _growing(self, parts: Sequence[Part]) -> tuple[str, ...]:
+        said = [*self.lineage, *(part.text for part in parts)]
+        return tuple(_one(said[:end]) for end in range(len(self.lineage), len(said) + 1))
 
 
 class TextGate(Protocol):
@@ -118,9 +132,11 @@ class TextGate(Protocol):
 class SubmissionGate:
     """Judges texts and whole submissions with one gate.
 
-    A part more never makes the verdict milder. At most ``safety.sequence.MAX_TEXTS`` texts
-    are judged beside the parts, in one batch with them; only when a whole is stopped are the
-    texts behind it judged as well.
+    A part added at the end never makes the verdict milder: whatever was judged without it is
+    judged with it too, for a part that dilutes a whole, or cannot be read, must not hide what
+    the rest says. Beside the parts and these wholes at most ``safety.sequence.MAX_TEXTS`` texts
+    are judged, in one batch with them; only when a whole is stopped are the texts behind it
+    judged as well.
     """
 
     gate: TextGate
@@ -175,7 +191,7 @@ class _Weighing:
     def _judged(self) -> dict[str, Verdict]:
         texts = [*self._wanted, *self.submission.negative]
         if self._removal.clothes:
-            texts.append(self._inverted)
+            texts += self._inverted
         texts += [combination.text for combination in self._combinations]
         return self._ask(texts)
 
@@ -183,8 +199,8 @@ class _Weighing:
     def _wanted(self) -> tuple[str, ...]:
         """What is asked for: each part, what they tell together, and all of it."""
         asked = self.submission
-        told = (asked.story,) if asked.story else ()
-        return (*(part.text for part in asked.positive), *told, asked.whole)
+        together = (text for text in (*asked.stories, *asked.wholes[:-1]) if text)
+        return (*(part.text for part in asked.positive), *together, asked.whole)
 
     @cached_property
     def _removal(self) -> Removal:
@@ -223,8 +239,8 @@ class _Weighing:
         return across(self._recent, self.submission.story)
 
     @property
-    def _inverted(self) -> str:
-        return f"{self.submission.whole} {UNDRESSED}"
+    def _inverted(self) -> tuple[str, ...]:
+        return tuple(f"{text} {UNDRESSED}" for text in self.submission.wholes)
 
     # --- what follows -----------------------------------------------------------------
 
@@ -279,7 +295,7 @@ class _Weighing:
         judges = (*own.judges, self.gate.terms.name)
         limit = self.gate.policy.minor_sexual_limit
         if removal.clothes:
-            bare = self._judged[self._inverted]
+            bare = strictest([self._judged[text] for text in self._inverted])
             minors = tuple(r for r in bare.reasons if r.category is Category.SEXUAL_MINORS)
             found.append(_with_reasons(bare, minors, scores={}))
             if people or minors:

@@ -115,6 +115,19 @@ def test_a_change_is_judged_with_what_it_changes() -> None:
     assert GATE.weigh(asked("now on marble")).action is Action.ALLOW
 
 
+def test_a_part_that_cannot_be_judged_does_not_hide_what_the_others_say() -> None:
+    remix = Submission(
+        parts=(
+            Part(kind=PartKind.REMIX, text="now on marble"),
+            Part(kind=PartKind.TITLE, text="unreadable"),
+        ),
+        lineage=("a copper bowl",),
+    )
+    assert GATE.weigh(remix).action is Action.BLOCK
+    bare = asked("a toddler", negative_prompt="clothes", title="unreadable")
+    assert GATE.weigh(bare).action is Action.BLOCK
+
+
 def test_a_title_and_a_prompt_are_judged_as_one() -> None:
     assert GATE.weigh(asked("a copper bowl", title="marble")).action is Action.BLOCK
 

@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from safety.circumstances import STRICTEST, Circumstances
+from safety.moderation import RESPECT_LIMIT, Named
+from safety.pictures import PictureNote, PictureScores
 from safety.policy import Policy
 from safety.sampling import Frames, FrameSampler, Sample
 from safety.verdict import Action, Category, FrameScores, Stage, Verdict
@@ -17,6 +19,8 @@ BATCH_FRAMES = 4
 """How many sampled frames wait in memory for the classifiers."""
 
 NAN = float("nan")
+_SEXUAL = (Category.SEXUAL_EXPLICIT, Category.SEXUAL_SUGGESTIVE)
+_PEOPLE = frozenset({Category.PUBLIC_FIGURE, Category.PRIVATE_LIKENESS})
 
 
 class FrameClassifier(Protocol):
@@ -30,7 +34,7 @@ class FrameClassifier(Protocol):
         """The categories for which every row holds a score."""
         ...
 
-    def score(self, frames: Frames) -> Sequence[Mapping[Category, float]]:
+    def score(self, frames: Frames) -> Sequence[PictureScores]:
         """One row per picture of ``frames`` (uint8[T,H,W,3], RGB), scores in 0..1."""
         ...
 
@@ -53,7 +57,8 @@ class FrameReport:
     """The verdict on a clip with its evidence.
 
     ``frames`` are the scores of every sampled frame in the order of the clip, ``sampled`` is
-    their number, ``total`` the number of frames in the clip.
+    their number, ``total`` the number of frames in the clip. ``notes`` tell what was seen in
+    any of them, offence or not.
     """
 
     verdict: Verdict
@@ -61,6 +66,7 @@ class FrameReport:
     sampled: int
     total: int
     faults: tuple[ClassifierFault, ...] = ()
+    notes: frozenset[PictureNote] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +76,10 @@ class FrameGate:
     Whatever cannot be judged is never allowed: no classifier, no frames, a classifier that
     fails or answers incompletely hold the clip; a score that is not a number in 0..1 survives
     the combination, so that the policy blocks. A frame nobody sampled is not judged.
+
+    A subject that a classifier recognises counts like a score of its category, unless the
+    circumstances hold a grant for exactly this subject and the policy lifts the category's
+    rule for the audience; a person's consent does not reach a clip with sexual content.
     """
 
     classifiers: tuple[FrameClassifier, ...]
@@ -100,27 +110,31 @@ class FrameGate:
         cases there is no verdict and so nothing may be released.
         """
         counted = _Counted(chunks)
-        frames: list[FrameScores] = []
+        names = tuple(classifier.name for classifier in self.classifiers)
+        looks: list[_Look] = []
         faults: dict[str, ClassifierFault] = {}
         for batch in _batches(self.sampler.sample(counted, fps=fps)):
-            frames.extend(self._score(batch, faults))
-        ordered = tuple(sorted(frames, key=lambda frame: frame.index))
+            looks.extend(self._look(batch, faults))
+        looks.sort(key=lambda look: look.index)
+        lifted = self._lifted(looks, circumstances)
+        frames = tuple(look.counted(lifted) for look in looks)
         found = tuple(faults.values())
         return FrameReport(
-            verdict=self._verdict(ordered, found, circumstances),
-            frames=ordered,
-            sampled=len(ordered),
+            verdict=self._verdict(frames, names, found, circumstances),
+            frames=frames,
+            sampled=len(frames),
             total=counted.total,
             faults=found,
+            notes=frozenset().union(*(look.notes for look in looks)),
         )
 
     def _verdict(
         self,
         frames: tuple[FrameScores, ...],
+        judges: tuple[str, ...],
         faults: tuple[ClassifierFault, ...],
         circumstances: Circumstances,
     ) -> Verdict:
-        judges = tuple(classifier.name for classifier in self.classifiers)
         verdict = self.policy.judge_frames(frames, judges=judges, circumstances=circumstances)
         if self.classifiers and not faults:
             return verdict
@@ -132,16 +146,29 @@ class FrameGate:
             reasons=(*verdict.reasons, *(spans or [fault])),
         )
 
-    def _score(
-        self, batch: Sequence[Sample], faults: dict[str, ClassifierFault]
-    ) -> list[FrameScores]:
+    def _lifted(self, looks: Sequence[_Look], circumstances: Circumstances) -> frozenset[Named]:
+        """The recognised subjects that a record allows in this clip."""
+        chaste = all(
+            0.0 <= look.scores.get(category, NAN) < RESPECT_LIMIT
+            for look in looks
+            for category in _SEXUAL
+        )
+        return frozenset(
+            named
+            for look in looks
+            for named in look.named
+            if named.grant in circumstances.grants
+            and self.policy.rules[named.category].may_lift(circumstances.audience)
+            and (chaste or named.category not in _PEOPLE)
+        )
+
+    def _look(self, batch: Sequence[Sample], faults: dict[str, ClassifierFault]) -> list[_Look]:
         pixels = np.stack([sample.frame for sample in batch])
-        combined: list[dict[Category, float]] = [{} for _ in batch]
+        looks = [_Look(index=sample.index, seconds=sample.seconds) for sample in batch]
         for classifier in self.classifiers:
             rows, error = _ask(classifier, pixels)
-            for scores, row in zip(combined, rows, strict=True):
-                for category, score in row.items():
-                    scores[category] = _higher(scores.get(category, 0.0), score)
+            for look, row in zip(looks, rows, strict=True):
+                look.hear(row)
             if error:
                 times = [sample.seconds for sample in batch]
                 earlier = faults.get(classifier.name)
@@ -153,25 +180,58 @@ class FrameGate:
                     start=min(times),
                     end=max(times),
                 )
-        return [
-            FrameScores(index=sample.index, seconds=sample.seconds, scores=scores)
-            for sample, scores in zip(batch, combined, strict=True)
-        ]
+        return looks
 
 
-def _ask(
-    classifier: FrameClassifier, pixels: Frames
-) -> tuple[list[Mapping[Category, float]], str]:
+@dataclass(kw_only=True)
+class _Look:
+    """What all classifiers say about one sampled frame."""
+
+    index: int
+    seconds: float
+    scores: dict[Category, float] = field(default_factory=dict)
+    notes: frozenset[PictureNote] = frozenset()
+    named: tuple[Named, ...] = ()
+
+    def hear(self, row: PictureScores) -> None:
+        _raise_to(self.scores, row.scores)
+        self.notes |= row.notes
+        self.named += row.named
+
+    def counted(self, lifted: frozenset[Named]) -> FrameScores:
+        """The scores with those of every subject that no record allows."""
+        scores = dict(self.scores)
+        for named in self.named:
+            if named not in lifted:
+                _raise_to(scores, {named.category: named.score})
+        return FrameScores(index=self.index, seconds=self.seconds, scores=scores)
+
+
+def _ask(classifier: FrameClassifier, pixels: Frames) -> tuple[list[PictureScores], str]:
     """One row per picture, and what went wrong ("" when nothing did)."""
-    nothing: list[Mapping[Category, float]] = [{} for _ in pixels]
+    nothing = [PictureScores(scores={}) for _ in pixels]
     try:
-        rows = [dict(row) for row in classifier.score(pixels)]
+        rows = [_checked(row) for row in classifier.score(pixels)]
     except Exception as error:  # noqa: BLE001 - whatever a model raises holds the clip
         return nothing, type(error).__name__
     if len(rows) != len(pixels):
         return nothing, "IncompleteAnswer"
-    complete = all(classifier.categories <= row.keys() for row in rows)
-    return [*rows], "" if complete else "IncompleteAnswer"
+    complete = all(classifier.categories <= row.scores.keys() for row in rows)
+    return rows, "" if complete else "IncompleteAnswer"
+
+
+def _checked(row: PictureScores) -> PictureScores:
+    """The row; raises TypeError for anything but known notes and subjects."""
+    if not all(isinstance(note, PictureNote) for note in row.notes):
+        raise TypeError("The notes of a classifier must be PictureNote.")
+    if not all(isinstance(named, Named) for named in row.named):
+        raise TypeError("The subjects of a classifier must be Named.")
+    return row
+
+
+def _raise_to(scores: dict[Category, float], others: Mapping[Category, float]) -> None:
+    for category, score in others.items():
+        scores[category] = _higher(scores.get(category, 0.0), score)
 
 
 def _higher(one: float, other: object) -> float:

@@ -70,10 +70,10 @@ class Rule:
     """What the policy says about one category.
 
     ``rule`` and ``text`` are shown to creators. ``prompt`` and ``frames`` hold the limits of
-    every audience; ``frames`` is None when the policy states that no frame model judges the
-    category. ``overridable`` False means that no person may release what this rule stopped.
-    ``lifted_from`` is the least vetted audience for whom a record of consent or a licence
-    lifts the rule for the subject it names; None when no record ever does.
+    every audience; one of them is None when the policy states that the category is not judged
+    at that stage. ``overridable`` False means that no person may release what this rule
+    stopped. ``lifted_from`` is the least vetted audience for whom a record of consent or a
+    licence lifts the rule for the subject it names; None when no record ever does.
     """
 
     category: Category
@@ -81,14 +81,15 @@ class Rule:
     rule: str
     text: str
     overridable: bool
-    prompt: Mapping[Audience, Limits]
+    prompt: Mapping[Audience, Limits] | None
     frames: Mapping[Audience, Limits] | None
     lifted_from: Audience | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "prompt", MappingProxyType(dict(self.prompt)))
-        if self.frames is not None:
-            object.__setattr__(self, "frames", MappingProxyType(dict(self.frames)))
+        for stage in ("prompt", "frames"):
+            limits = getattr(self, stage)
+            if limits is not None:
+                object.__setattr__(self, stage, MappingProxyType(dict(limits)))
 
     @property
     def liftable(self) -> bool:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from safety.cards import WeightsMissing
 from safety.nudity_session import VerifiedSession
+from safety.pictures import PictureScores
 from safety.sampling import Frame, Frames, check_frames
 from safety.verdict import Category
 
@@ -60,7 +61,7 @@ class OpenNsfw:
         """Verifies and opens the weights now; raises WeightsMissing when that fails."""
         self._session.open()
 
-    def score(self, frames: Frames) -> Sequence[Mapping[Category, float]]:
+    def score(self, frames: Frames) -> Sequence[PictureScores]:
         """One row per picture of ``frames`` (uint8[T,H,W,3], RGB), scores in 0..1.
 
         Raises WeightsMissing, ValueError for a wrong array, RuntimeError for a failed model.
@@ -71,7 +72,8 @@ class OpenNsfw:
         rows = self._session.run(np.stack([open_nsfw_input(frame) for frame in frames]))
         _check_columns(rows, OPEN_NSFW_COLUMNS)
         column = OPEN_NSFW_COLUMNS.index("nsfw")
-        return tuple({Category.SEXUAL_EXPLICIT: float(row[column])} for row in rows)
+        found = ({Category.SEXUAL_EXPLICIT: float(row[column])} for row in rows)
+        return tuple(PictureScores(scores=scores) for scores in found)
 
 
 class NsfwJs:
@@ -98,7 +100,7 @@ class NsfwJs:
         """Verifies and opens the weights now; raises WeightsMissing when that fails."""
         self._session.open()
 
-    def score(self, frames: Frames) -> Sequence[Mapping[Category, float]]:
+    def score(self, frames: Frames) -> Sequence[PictureScores]:
         """One row per picture of ``frames`` (uint8[T,H,W,3], RGB), scores in 0..1.
 
         Raises WeightsMissing, ValueError for a wrong array, RuntimeError for a failed model.
@@ -108,7 +110,7 @@ class NsfwJs:
             return ()
         rows = self._session.run(np.stack([nsfwjs_input(frame) for frame in frames]))
         _check_columns(rows, NSFWJS_COLUMNS)
-        return tuple(_nsfwjs_scores(row) for row in rows)
+        return tuple(PictureScores(scores=_nsfwjs_scores(row)) for row in rows)
 
 
 def open_nsfw_input(frame: Frame) -> NDArray[np.float32]:

@@ -14,8 +14,10 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     StrictBool,
+    Tag,
     ValidationError,
 )
 
@@ -116,6 +118,23 @@ class _Unjudged(_Table):
     judged: Annotated[Literal[False], BeforeValidator(_boolean)]
 
 
+_LIMITS, _UNJUDGED = "<limits>", "<unjudged>"
+
+
+def _kind(value: object) -> str:
+    return _UNJUDGED if isinstance(value, dict) and "judged" in value else _LIMITS
+
+
+_AtStage = Annotated[
+    Annotated[_LimitsFile, Tag(_LIMITS)] | Annotated[_Unjudged, Tag(_UNJUDGED)],
+    Discriminator(_kind),
+]
+
+
+def _limits(raw: _LimitsFile | _Unjudged, tier: _TierFile) -> dict[Audience, Limits] | None:
+    return None if isinstance(raw, _Unjudged) else raw.limits(tier)
+
+
 class _CategoryFile(_Table):
     tier: Tier
     rule: _RuleId
@@ -123,8 +142,8 @@ class _CategoryFile(_Table):
     overridable: StrictBool
     liftable: StrictBool = False
     liftable_from: Audience = Audience.PUBLIC
-    prompt: _LimitsFile
-    frames: _LimitsFile | _Unjudged
+    prompt: _AtStage
+    frames: _AtStage
 
 
 class _MinorsFile(_Table):
@@ -201,8 +220,8 @@ class _PolicyFile(_Table):
             rule=raw.rule,
             text=raw.text,
             overridable=raw.overridable,
-            prompt=raw.prompt.limits(tier),
-            frames=None if isinstance(raw.frames, _Unjudged) else raw.frames.limits(tier),
+            prompt=_limits(raw.prompt, tier),
+            frames=_limits(raw.frames, tier),
             lifted_from=raw.liftable_from if raw.liftable else None,
         )
 
@@ -241,6 +260,7 @@ class PolicyFile:
 def _told(error: ValidationError) -> str:
     """The faults, each with the place of the value it concerns."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        f"{'.'.join(str(p) for p in fault['loc'] if p not in (_LIMITS, _UNJUDGED))}"
+        f": {fault['msg']}"
         for fault in error.errors()
     )

@@ -2,7 +2,7 @@
 
     1. Every category of the taxonomy has a rule, and every rule its limits for every audience.
     2. 0 < review <= block <= 1, and what follows a higher score is never milder.
-    3. Something is judged on frames.
+    3. Something is judged on frames; on prompts everything is that words can say.
     4. A more vetted audience is never treated more strictly than a less vetted one.
     5. The prohibited tier blocks, whoever asks.
     6. ``sexual_minors`` is prohibited, blocks from its first threshold, is the same for every
@@ -39,6 +39,10 @@ LIFTABLE: Final = frozenset(
 """Where somebody's consent or licence is what was missing."""
 
 
+SEEN_ONLY: Final = frozenset({Category.FLASHING_LIGHT})
+"""What only pictures show."""
+
+
 def faults(
     rules: Mapping[Category, Rule], windows: tuple[Window, ...], *, reserved: str
 ) -> Iterator[str]:
@@ -67,6 +71,8 @@ def _faults_of_rule(category: Category, rule: Rule) -> Iterator[str]:
         yield f"The rule of {name} is that of another category."  # 1
     if rule.liftable and (category not in LIFTABLE or rule.lifted_from not in VETTING):
         yield f"{name} cannot be lifted by a record."  # 7
+    if rule.prompt is None and category not in SEEN_ONLY:
+        yield f"{name} must be judged on prompts."  # 3
     for at_stage in map(rule.at, Stage):
         if at_stage is None:
             continue

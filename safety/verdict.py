@@ -30,6 +30,7 @@ class Category(StrEnum):
     DISTURBING = "disturbing"
     TEMPORAL_COMPOSITE = "temporal_composite"
     PROMPT_ATTACK = "prompt_attack"
+    FLASHING_LIGHT = "flashing_light"
 
 
 class Action(StrEnum):

@@ -12,7 +12,7 @@ import json
 import random
 import resource
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from scipy.stats import beta
 from generator.enlarge import Enlarged
 from safety.frames import FrameClassifier, FrameGate
 from safety.nudity import NsfwJs, OpenNsfw
+from safety.pictures import PictureScores
 from safety.policy import POLICY_PATH, Policy
 from safety.sampling import Frames, FrameSampler
 from safety.verdict import Action, Category
@@ -49,12 +50,12 @@ class Recorded:
     def reset(self) -> None:
         self.seconds, self.pictures, self.highest = 0.0, 0, 0.0
 
-    def score(self, frames: Frames) -> Sequence[Mapping[Category, float]]:
+    def score(self, frames: Frames) -> Sequence[PictureScores]:
         start = time.process_time()
         rows = self.inner.score(frames)
         self.seconds += time.process_time() - start
         self.pictures += len(frames)
-        self.highest = max(self.highest, *(row[EXPLICIT] for row in rows))
+        self.highest = max(self.highest, *(row.scores[EXPLICIT] for row in rows))
         return rows
 
 

@@ -54,14 +54,16 @@ def pictures(*seeds: int) -> Frames:
 def test_nsfwjs_computes_what_tensorflow_js_computes():
     rows = NSFWJS.score(pictures(*TENSORFLOW_JS))
     for row, (_, hentai, _, porn, sexy) in zip(rows, TENSORFLOW_JS.values(), strict=True):
-        assert row[EXPLICIT] == pytest.approx(hentai + porn, abs=0.002)
-        assert row[SUGGESTIVE] == pytest.approx(hentai + porn + sexy, abs=0.002)
+        assert row.scores[EXPLICIT] == pytest.approx(hentai + porn, abs=0.002)
+        assert row.scores[SUGGESTIVE] == pytest.approx(hentai + porn + sexy, abs=0.002)
 
 
 def test_open_nsfw_computes_what_its_package_computes():
     rows = OPEN_NSFW.score(pictures(*PACKAGE))
     # Pillow builds may decode JPEG a little differently.
-    assert [row[EXPLICIT] for row in rows] == pytest.approx(list(PACKAGE.values()), abs=0.01)
+    assert [row.scores[EXPLICIT] for row in rows] == pytest.approx(
+        list(PACKAGE.values()), abs=0.01
+    )
 
 
 def test_open_nsfw_prepares_pictures_as_its_package_does():
@@ -77,8 +79,8 @@ def test_each_picture_gets_a_row_with_every_promised_category(classifier):
     rows = classifier.score(pictures(*range(11)))
     assert len(rows) == 11
     for row in rows:
-        assert row.keys() == classifier.categories
-        assert all(0.0 <= score <= 1.0 for score in row.values())
+        assert row.scores.keys() == classifier.categories
+        assert all(0.0 <= score <= 1.0 for score in row.scores.values())
 
 
 def test_no_pictures_get_no_rows(classifier):
@@ -94,7 +96,7 @@ def test_the_company_of_a_picture_does_not_change_its_score(classifier):
 
 def test_the_size_of_a_picture_hardly_changes_its_score(classifier):
     large = pictures(10).repeat(3, axis=1).repeat(3, axis=2)
-    small, enlarged = (classifier.score(p)[0][EXPLICIT] for p in (pictures(10), large))
+    small, enlarged = (classifier.score(p)[0].scores[EXPLICIT] for p in (pictures(10), large))
     assert enlarged == pytest.approx(small, abs=0.05)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safety.frames import FrameClassifier, FrameGate
+from safety.circumstances import Circumstances, Grant
+from safety.frames import FrameClassifier, FrameGate, FrameReport
+from safety.moderation import Named
+from safety.pictures import PictureNote, PictureScores
 from safety.policy import POLICY_PATH, Policy
 from safety.sampling import Frames
 from safety.verdict import Action, Category
@@ -31,9 +35,9 @@ class Scripted:
     categories: frozenset[Category] = BOTH
     seen: list[int] = field(default_factory=list)
 
-    def score(self, frames: Frames) -> Sequence[Mapping[Category, float]]:
+    def score(self, frames: Frames) -> Sequence[PictureScores]:
         self.seen.append(len(frames))
-        return self.rows(frames)
+        return [PictureScores(scores=row) for row in self.rows(frames)]
 
 
 def saying(
@@ -190,3 +194,69 @@ def test_an_error_of_the_source_is_not_a_verdict():
 
     with pytest.raises(OSError, match="decoder"):
         gate(saying(CLEAN)).judge(source(), fps=FPS)
+
+
+PERSON = Named(category=Category.PUBLIC_FIGURE, subject="person-1", score=0.95)
+WITH_LIKENESS = dataclasses.replace(
+    POLICY,
+    rules={
+        **POLICY.rules,
+        Category.PUBLIC_FIGURE: dataclasses.replace(
+            POLICY.rules[Category.PUBLIC_FIGURE],
+            frames=POLICY.rules[Category.PUBLIC_FIGURE].prompt,
+        ),
+    },
+)
+
+
+@dataclass
+class Recogniser:
+    """A classifier that recognises one person in every picture."""
+
+    named: tuple[Named, ...] = (PERSON,)
+    scores: Mapping[Category, float] = field(
+        default_factory=lambda: {**CLEAN, Category.PUBLIC_FIGURE: 0.0}
+    )
+    notes: frozenset[PictureNote] = frozenset({PictureNote.FACE})
+    name: str = "recogniser@1"
+
+    @property
+    def categories(self) -> frozenset[Category]:
+        return frozenset(self.scores)
+
+    def score(self, frames: Frames) -> Sequence[PictureScores]:
+        row = PictureScores(scores=self.scores, notes=self.notes, named=self.named)
+        return [row] * len(frames)
+
+
+def recognised(classifier: Recogniser, *grants: Grant) -> FrameReport:
+    likeness = FrameGate(classifiers=(classifier,), policy=WITH_LIKENESS)
+    return likeness.report(
+        clip(), fps=FPS, circumstances=Circumstances(grants=frozenset(grants))
+    )
+
+
+def test_a_recognised_person_counts_unless_a_record_allows_exactly_this_person():
+    assert recognised(Recogniser()).verdict.action is Action.BLOCK
+    other = Grant(category=Category.PUBLIC_FIGURE, subject="person-2")
+    assert recognised(Recogniser(), other).verdict.action is Action.BLOCK
+    allowed = recognised(Recogniser(), PERSON.grant)
+    assert allowed.verdict.action is Action.ALLOW
+    assert allowed.notes == {PictureNote.FACE}
+
+
+def test_a_record_does_not_reach_a_clip_with_sexual_content():
+    bare = Recogniser(scores={EXPLICIT: 0.0, SUGGESTIVE: 0.5, Category.PUBLIC_FIGURE: 0.0})
+    assert recognised(bare, PERSON.grant).verdict.action is Action.BLOCK
+
+
+def test_a_subject_whose_score_is_no_number_blocks():
+    nobody = dataclasses.replace(PERSON, score=float("nan"))
+    assert recognised(Recogniser(named=(nobody,))).verdict.action is Action.BLOCK
+
+
+@pytest.mark.parametrize("field", [{"notes": frozenset({"face"})}, {"named": ("person",)}])
+def test_a_row_with_unknown_notes_or_subjects_holds_the_clip(field):
+    report = recognised(Recogniser(**field))
+    assert report.verdict.action is Action.REVIEW
+    assert [fault.error for fault in report.faults] == ["TypeError"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 import tomllib
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from safety.circumstances import Audience
 from safety.limits import Limits
 from safety.policy import FAULT_RULE, POLICY_PATH, Policy, PolicyInvalid
+from safety.soundness import SEEN_ONLY
 from safety.verdict import Action, Category, FrameScores, Stage
 
 CONTENT = POLICY_PATH.read_bytes()
@@ -106,13 +108,26 @@ def test_an_item_without_findings_passes_without_a_reason() -> None:
     assert verdict.judges == ("test@1",)
 
 
-@pytest.mark.parametrize("category", list(Category))
+@pytest.mark.parametrize("category", sorted(set(Category) - SEEN_ONLY))
 def test_a_missing_score_holds(category: Category) -> None:
     scores = {c: s for c, s in CLEAN.items() if c is not category}
     verdict = POLICY.judge(scores, stage=Stage.PROMPT, judges=())
     assert verdict.action is Action.REVIEW
     assert [(r.category, r.rule) for r in verdict.reasons] == [(category, FAULT_RULE)]
     assert category not in verdict.scores
+
+
+@pytest.mark.parametrize("category", sorted(set(Category) - SEEN_ONLY))
+def test_whatever_words_can_say_must_be_judged_on_prompts(category: Category) -> None:
+    unjudged = dataclasses.replace(POLICY.rules[category], prompt=None)
+    with pytest.raises(PolicyInvalid, match=f"{category.value} must be judged on prompts"):
+        dataclasses.replace(POLICY, rules={**POLICY.rules, category: unjudged})
+
+
+def test_what_only_pictures_show_is_not_asked_of_words() -> None:
+    for category in SEEN_ONLY:
+        scores = {c: s for c, s in CLEAN.items() if c is not category}
+        assert POLICY.judge(scores, stage=Stage.PROMPT, judges=()).action is Action.ALLOW
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 
 from safety.circumstances import STRICTEST, Audience, Circumstances
 from safety.frames import FrameGate
+from safety.pictures import PictureScores
 from safety.policy import POLICY_PATH, Policy, PolicyInvalid
 from safety.sampling import Frames
 from safety.verdict import Action, Category, FrameScores, Stage, Verdict
@@ -143,8 +144,8 @@ class Steady:
     def categories(self) -> frozenset[Category]:
         return frozenset(self.scores)
 
-    def score(self, frames: Frames) -> Sequence[Mapping[Category, float]]:
-        return [self.scores] * len(frames)
+    def score(self, frames: Frames) -> Sequence[PictureScores]:
+        return [PictureScores(scores=self.scores)] * len(frames)
 
 
 def test_the_frame_gate_weighs_who_asks_and_when() -> None:

@@ -1,0 +1,36 @@
+"""What one judge says about one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from safety.moderation import Named
+from safety.verdict import Category
+
+
+class PictureNote(StrEnum):
+    """What is in a picture and no offence by itself. Stored in logs: append, never rename."""
+
+    FACE = "face"
+    POSSIBLE_MINOR = "possible-minor"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureScores:
+    """Scores of one picture from one judge.
+
+    ``scores`` holds numbers in 0..1; a category that the judge could not judge is left out,
+    never 0. ``notes`` tell what else was seen. ``named`` are subjects recognised by a list,
+    as in prompts; their scores are not in ``scores``, for a record can lift them.
+    """
+
+    scores: Mapping[Category, float]
+    notes: frozenset[PictureNote] = frozenset()
+    named: tuple[Named, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scores", MappingProxyType(dict(self.scores)))

@@ -16,7 +16,7 @@ from gateway.errors import StageUnavailable
 from gateway.settings import Limits
 from gateway.tables import StageRow, VerdictRow, Video
 from safety.submission import Part, PartKind, Submission
-from safety.verdict import Verdict
+from safety.verdict import Reason, Verdict
 
 Facts = dict[str, Any]
 Clock = Callable[[], dt.datetime]
@@ -205,16 +205,22 @@ def verdict_row(subject: str, event_id: str, verdict: Verdict, now: dt.datetime)
         stage=str(verdict.stage),
         action=str(verdict.action),
         scores={str(k): v if v == v else "nan" for k, v in verdict.scores.items()},
-        reasons=[
-            {k: v if isinstance(v, int | float) else str(v) for k, v in asdict(reason).items()}
-            for reason in verdict.reasons
-        ],
+        reasons=[_told(reason) for reason in verdict.reasons],
         policy=verdict.policy,
         judges=list(verdict.judges),
         circumstances=dict(verdict.circumstances),
         shadow=None if verdict.shadow is None else dict(verdict.shadow),
         created_at=now,
     )
+
+
+def _told(reason: Reason) -> Facts:
+    told = {
+        k: v if isinstance(v, int | float | dict) else str(v) for k, v in asdict(reason).items()
+    }
+    if reason.sighting is None:
+        del told["sighting"]
+    return told
 
 
 class Record:

@@ -7,7 +7,6 @@ prompt or a picture; the same scores under the same file always give the same ve
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from types import MappingProxyType
 from safety.circumstances import STRICTEST, Circumstances
 from safety.limits import Limits, Rule, Tier
 from safety.policy_file import FAULT_RULE, PolicyFile, PolicyInvalid
+from safety.sightings import grounds, is_time
 from safety.soundness import faults
 from safety.verdict import Action, Category, FrameScores, Reason, Stage, Verdict
 from safety.windows import Window
@@ -128,22 +128,14 @@ class Policy:
             held = (self.fault(None, Stage.FRAMES),)
             return self._verdict(held, {}, Stage.FRAMES, judges, circumstances)
         highest: dict[Category, float] = {}
-        spans: dict[tuple[Category | None, str, Action], list[_Span]] = {}
-        for position, frame in enumerate(frames):
+        reasons: list[tuple[Reason, ...]] = []
+        for frame in frames:
             verdict = self._judge(frame.scores, Stage.FRAMES, judges, circumstances)
             for category, score in verdict.scores.items():
                 highest[category] = max(score, highest.get(category, 0.0))
-            reasons = verdict.reasons
-            seconds = frame.seconds if _is_time(frame.seconds) else None
-            if seconds is None:
-                reasons = (*reasons, self.fault(None, Stage.FRAMES))
-            for reason in reasons:
-                runs = spans.setdefault((reason.category, reason.rule, reason.action), [])
-                if runs and runs[-1].last == position - 1:
-                    runs[-1] = runs[-1].grown(position, seconds)
-                elif not (runs and runs[-1].last == position):
-                    runs.append(_Span(reason, position, seconds, seconds))
-        found = tuple(span.as_reason() for runs in spans.values() for span in runs)
+            timeless = () if is_time(frame.seconds) else (self.fault(None, Stage.FRAMES),)
+            reasons.append((*verdict.reasons, *timeless))
+        found = grounds(frames, reasons)
         return self._verdict(found, highest, Stage.FRAMES, judges, circumstances)
 
     def open_windows(self, circumstances: Circumstances) -> tuple[Window, ...]:
@@ -214,33 +206,6 @@ class Policy:
         )
 
 
-@dataclass(frozen=True)
-class _Span:
-    """A run of neighbouring frames that were flagged for the same reason."""
-
-    reason: Reason
-    last: int
-    start: float | None
-    end: float | None
-
-    def grown(self, position: int, seconds: float | None) -> _Span:
-        start = seconds if self.start is None else self.start
-        end = self.end if seconds is None else seconds
-        return _Span(self.reason, position, start, end)
-
-    def as_reason(self) -> Reason:
-        r = self.reason
-        return Reason(
-            category=r.category,
-            stage=r.stage,
-            rule=r.rule,
-            text=r.text,
-            action=r.action,
-            start=self.start,
-            end=self.end,
-        )
-
-
 def _grounds(
     rule: Rule, limits: Limits, open_now: tuple[Window, ...], score: float, stage: Stage
 ) -> list[Reason]:
@@ -275,12 +240,3 @@ def _is_score(score: object) -> bool:
     except (TypeError, ValueError, OverflowError):
         return False
     return not isinstance(score, str) and 0.0 <= number <= 1.0
-
-
-def _is_time(seconds: object) -> bool:
-    return (
-        isinstance(seconds, float | int)
-        and not isinstance(seconds, bool)
-        and math.isfinite(seconds)
-        and seconds >= 0.0
-    )

@@ -54,12 +54,30 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sighting:
+    """What a ground in a clip rests on: what a reviewer is shown.
+
+    ``peak`` is the highest score in 0..1 and ``peak_at`` its second; None where there was no
+    usable number. ``looks`` is how many of the frames looked at were flagged, one after
+    another, ``share`` their part of all frames looked at, ``frames`` the indices of the
+    strongest of them, strongest first.
+    """
+
+    peak: float | None
+    peak_at: float | None
+    looks: int
+    share: float
+    frames: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reason:
     """One ground for an action that is not ALLOW.
 
-    Fit to be shown to the creator: it names the rule and never the score or the matched term.
-    ``category`` is None when the ground is not a category but a fault, such as a judge that
-    gave no score. ``start`` and ``end`` are seconds into the clip and set for frames only.
+    Fit to be shown to the creator, but for ``sighting``, which is for reviewers: it names the
+    rule and never the score or the matched term. ``category`` is None when the ground is not a
+    category but a fault, such as a judge that gave no score. ``start`` and ``end`` are seconds
+    into the clip, ``sighting`` is what was seen between them; all three are for frames only.
     """
 
     category: Category | None
@@ -69,6 +87,7 @@ class Reason:
     action: Action
     start: float | None = None
     end: float | None = None
+    sighting: Sighting | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from gateway.cli.common import (
     print_json,
     stop,
 )
-from safety.verdict import Verdict
+from safety.verdict import Reason, Verdict
 
 BATCH = 64
 MAX_LINE_CHARS = 100_000
@@ -82,8 +82,17 @@ def classify(
     out.print(f"{answer['action']}  ({report.sampled} of {report.total} frames looked at)")
     for name, score in answer["categories"].items():
         out.print(f"  {name:<22} {score:.3f}")
-    for reason in answer["reasons"]:
-        out.print(f"  {reason['category'] or 'fault'} ({reason['rule']}): {reason['text']}")
+    for told, reason in zip(answer["reasons"], report.verdict.reasons, strict=True):
+        when = "" if reason.start is None else f" {_when(reason)}"
+        out.print(f"  {told['category'] or 'fault'} ({told['rule']}){when}: {told['text']}")
+
+
+def _when(reason: Reason) -> str:
+    """``at 2.5 s`` or ``from 1.0 to 2.5 s, 3 looks``."""
+    looks = "" if reason.sighting is None else f", {reason.sighting.looks} looks"
+    if reason.start == reason.end:
+        return f"at {reason.start:.1f} s"
+    return f"from {reason.start:.1f} to {reason.end:.1f} s{looks}"
 
 
 def _answers(gate: Any, lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:

@@ -6,15 +6,22 @@ chooses them while the clip flows past, from differences between neighbouring fr
 1. the first frame, and from then on one at least every half second (``per_second``);
 2. every cut: a frame that differs from the one before by more than ``HARD_CUT``, or by more
    than ``SOFT_CUT`` and ``CUT_RATIO`` times what has been usual for the last frames. A single
-   foreign frame is two cuts, so it is looked at, and so is the first frame after it;
-3. of each second the one frame, among those not yet chosen, that differs most from the frame
+   foreign frame is a cut, so it is looked at;
+3. of each second up to three frames in which something small appears (``safety.scout``);
+4. of each second the one frame, among those not yet chosen, that differs most from the frame
    chosen before it, if it differs by more than ``STILL``;
-4. the last frame.
+5. the last frame.
 
-Bounds: a clip of n frames yields at most n (each once), a quiet one about three per second.
-Memory is two frames and a few small arrays, whatever the length. Not promised: a change
-smaller than about a tenth of the picture's area, or fainter than ``STILL``, may pass between
-two samples.
+Bounds: of 2 to 4 only six in each second are looked at, whatever the clip does; a quiet one
+costs about three looks per second, any other at most nine. Cuts come before clues, the most
+different first; a cut to a picture that was looked at lately (nowhere a part of 2 % differs by
+four grey levels) is not looked at again. What the six leave out is counted, never silent:
+``Samples.skipped_cuts`` is above 0 exactly if the promise of 2 was not kept, and then the clip
+as a whole was not fully looked at. Memory is ten frames and a few small arrays, whatever the
+length.
+
+Not promised: a change of less than about 2 % of the picture's area, or in a part that moves
+fast anyway, or fainter than ``STILL``, may pass between two samples.
 """
 
 from __future__ import annotations
@@ -29,6 +36,10 @@ from statistics import median
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from safety.scout import THIN_LONG, THIN_SHORT, Cells, Clue, Scout
+from safety.shortlist import Shortlist
+from safety.thumbnail import Picture, fit, thumbnail
 
 Frames = NDArray[np.uint8]
 """A chunk of video: uint8[T,H,W,3], RGB."""
@@ -53,16 +64,20 @@ GRID_WIDTH = 16
 GRID_HEIGHT = 9
 LOCAL_BLOCKS = GRID_WIDTH * GRID_HEIGHT // 9
 LOCAL_WEIGHT = 0.5
-STRIDE_TARGET = 320
+KNOWN_SIGNATURES = 16
 
 
 class Why(StrEnum):
-    """What made the sampler choose a frame."""
+    """What made the sampler choose a frame; the last four are ``safety.scout.Sign``."""
 
     STEP = "step"
     CUT = "cut"
     MOST_DIFFERENT = "most_different"
     LAST = "last"
+    LOCAL = "local"
+    SKIN = "skin"
+    RED = "red"
+    TEXT = "text"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,12 +93,19 @@ class Sample:
     why: Why
 
 
+def thin(frame: Frame) -> Picture:
+    """The thumbnail that all signals are taken from: uint8, at most 320 × 180."""
+    return thumbnail(frame, *fit(*frame.shape[:2], long=THIN_LONG, short=THIN_SHORT))
+
+
 def signature(frame: Frame) -> NDArray[np.float32]:
     """The picture in small: float32[9,16,3], mean colour of each block in 0..255."""
-    stride = max(1, frame.shape[1] // STRIDE_TARGET)
-    thin = np.ascontiguousarray(frame[::stride, ::stride])
+    return _signature(thin(frame))
+
+
+def _signature(thumb: Picture) -> NDArray[np.float32]:
     size = (GRID_WIDTH, GRID_HEIGHT)
-    small = cv2.resize(thin.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(thumb.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float32)
 
 
@@ -119,34 +141,54 @@ class FrameSampler:
         if not (math.isfinite(self.per_second) and self.per_second >= DEFAULT_PER_SECOND):
             raise ValueError("At least two frames of each second are looked at.")
 
-    def sample(self, chunks: Iterable[Frames], *, fps: float) -> Iterator[Sample]:
+    def sample(self, chunks: Iterable[Frames], *, fps: float) -> Samples:
         """Yields the chosen frames of the clip and consumes all of it.
 
-        Each frame comes at most once. The most different frame of a second comes when that
-        second is over, all others at once, so indices are not strictly ascending. How the clip
-        is cut into chunks changes nothing. Raises ValueError for a frame rate that is not a
-        number in 0..1000, for a chunk that is not uint8[T,H,W,3] and for a change of size.
+        Each frame comes at most once. The frames at even steps come at once, all others when
+        their second is over, so indices are not strictly ascending. How the clip is cut into
+        chunks changes nothing. Raises ValueError for a frame rate that is not a number in
+        0..1000, for a chunk that is not uint8[T,H,W,3] and for a change of size.
         """
         if not 0.0 < fps <= MAX_FPS:
             raise ValueError("The frame rate must be a number above 0 and at most 1000.")
-        return _Run(fps=fps, step=max(1, math.floor(fps / self.per_second))).walk(chunks)
+        return Samples(chunks, fps=fps, step=max(1, math.floor(fps / self.per_second)))
 
 
-class _Run:
-    """One pass over one clip."""
+class Samples(Iterator[Sample]):
+    """The chosen frames of one clip; one pass.
 
-    def __init__(self, *, fps: float, step: int) -> None:
+    When it is exhausted, ``skipped_cuts`` is the number of cuts that were not looked at because
+    their second had too many, and ``skipped_clues`` that of smaller changes. A clip with
+    skipped cuts was not fully looked at.
+    """
+
+    def __init__(self, chunks: Iterable[Frames], *, fps: float, step: int) -> None:
         self._fps = fps
         self._step = step
+        self._scout = Scout()
+        self._shortlist: Shortlist[Sample] = Shortlist()
         self._usual: deque[float] = deque(maxlen=HISTORY)
+        self._known: deque[NDArray[np.float32]] = deque(maxlen=KNOWN_SIGNATURES)
         self._before: NDArray[np.float32] | None = None
-        self._chosen: NDArray[np.float32] | None = None
         self._candidate: Sample | None = None
         self._distance = STILL
         self._second = 0
+        self._taken = -1
+        self._walk = self._samples(chunks)
 
-    def walk(self, chunks: Iterable[Frames]) -> Iterator[Sample]:
-        index, taken, last, size = 0, -1, None, None
+    @property
+    def skipped_cuts(self) -> int:
+        return self._shortlist.skipped_cuts
+
+    @property
+    def skipped_clues(self) -> int:
+        return self._shortlist.skipped_clues
+
+    def __next__(self) -> Sample:
+        return next(self._walk)
+
+    def _samples(self, chunks: Iterable[Frames]) -> Iterator[Sample]:
+        index, last, size = 0, None, None
         for chunk in chunks:
             check_frames(chunk)
             if size not in (None, chunk.shape[1:]):
@@ -154,48 +196,69 @@ class _Run:
             size = chunk.shape[1:]
             for frame in chunk:
                 if int(index / self._fps) != self._second:
-                    yield from self._end_second(int(index / self._fps))
-                small = signature(frame)
-                why = self._why(index, small)
-                self._before = small
-                if why is not None:
-                    taken, self._chosen = index, small
-                    yield self._sample(index, frame, why)
-                else:
-                    self._consider(index, frame, small)
+                    yield from self._end_second()
+                    self._second = int(index / self._fps)
+                yield from self._see(index, frame)
                 index += 1
             if len(chunk):
                 # The source may write its next chunk into the same memory.
                 last = chunk[-1].copy()
-        final = index - 1
-        if self._candidate is not None and self._candidate.index == final:
-            taken = final
-        yield from self._end_second(self._second)
-        if last is not None and taken != final:
-            yield self._sample(final, last, Why.LAST)
+        yield from self._end_second()
+        if last is not None and self._taken != index - 1:
+            yield self._sample(index - 1, last, Why.LAST)
 
-    def _why(self, index: int, small: NDArray[np.float32]) -> Why | None:
-        if self._before is None:
-            return Why.STEP
-        change = difference(self._before, small)
+    def _see(self, index: int, frame: Frame) -> Iterator[Sample]:
+        """The frame if it is looked at in any case; else it is put where it may wait."""
+        thumb = thin(frame)
+        small = _signature(thumb)
+        cells, clue = self._scout.see(thumb)
+        cut = self._is_cut(small)
+        if index % self._step == 0:
+            self._known.append(small)
+            self._shortlist.remember(cells)
+            self._taken = index
+            yield self._sample(index, frame, Why.CUT if cut else Why.STEP)
+        elif cut or clue is not None:
+            self._offer(index, frame, small, cells, None if cut else clue)
+        else:
+            self._consider(index, frame, small)
+
+    def _is_cut(self, small: NDArray[np.float32]) -> bool:
+        before, self._before = self._before, small
+        if before is None:
+            return False
+        change = difference(before, small)
         usual = median(self._usual) if self._usual else 0.0
         self._usual.append(change)
-        if change > min(HARD_CUT, max(SOFT_CUT, CUT_RATIO * usual)):
-            return Why.CUT
-        return Why.STEP if index % self._step == 0 else None
+        return change > min(HARD_CUT, max(SOFT_CUT, CUT_RATIO * usual))
+
+    def _offer(
+        self,
+        index: int,
+        frame: Frame,
+        small: NDArray[np.float32],
+        cells: Cells,
+        clue: Clue | None,
+    ) -> None:
+        if clue is None:
+            strength, why = min(difference(known, small) for known in self._known), Why.CUT
+        else:
+            strength, why = clue.strength, Why(clue.sign.value)
+        sample = self._sample(index, frame, why)
+        self._shortlist.offer(sample, cells, strength, cut=clue is None)
+        self._known.append(small)
 
     def _consider(self, index: int, frame: Frame, small: NDArray[np.float32]) -> None:
-        if self._chosen is None:
-            return
-        distance = difference(self._chosen, small)
+        distance = difference(self._known[-1], small)
         if distance > self._distance:
             self._distance = distance
             self._candidate = self._sample(index, frame, Why.MOST_DIFFERENT)
 
-    def _end_second(self, following: int) -> Iterator[Sample]:
-        if self._candidate is not None:
-            yield self._candidate
-        self._candidate, self._distance, self._second = None, STILL, following
+    def _end_second(self) -> Iterator[Sample]:
+        for sample in self._shortlist.take(self._candidate):
+            self._taken = max(self._taken, sample.index)
+            yield sample
+        self._candidate, self._distance = None, STILL
 
     def _sample(self, index: int, frame: Frame, why: Why) -> Sample:
         return Sample(index=index, seconds=index / self._fps, frame=frame.copy(), why=why)

@@ -143,7 +143,7 @@ def test_a_source_that_reuses_its_memory_does_not_change_the_samples():
         memory[:] = 0
 
     found = list(FrameSampler().sample(reusing(), fps=24.0))
-    assert {sample.why for sample in found} == set(Why)
+    assert {Why.STEP, Why.CUT, Why.MOST_DIFFERENT, Why.LAST} <= {s.why for s in found}
     for sample in found:
         assert np.array_equal(sample.frame, clip[sample.index])
 

@@ -7,7 +7,6 @@ is opened before its digest was compared.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,21 +17,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from safety.adapters.faults import GuardRefused
+from safety.adapters.folder import verify_files
 from safety.adapters.label_map import LabelMap, LabelTable
+from safety.adapters.offline import Precision
 from safety.cards import CARD_NAME, MAX_CARD_BYTES
-
-MAX_GUARD_FILE_BYTES = 64 * 1024**3
-WEIGHTS_SUFFIX = ".safetensors"
-# Weights that run code when they are read, code itself, and what would fetch another model.
-REFUSED_SUFFIXES = frozenset(
-    {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".py", ".pyc", ".so", ".h5", ".msgpack"}
-)
-REFUSED_NAMES = frozenset({"adapter_config.json"})
-_CHUNK_BYTES = 1 << 20
 
 Family = Literal["classifier", "llama_guard", "shield_gemma", "qwen3guard"]
 Activation = Literal["softmax", "sigmoid"]
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 _Text = Annotated[str, Field(min_length=1, max_length=4000)]
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -114,38 +105,8 @@ class GuardCard:
         )
 
     def verify(self, folder: Path) -> None:
-        """Compares every file of the folder with the card; raises GuardRefused.
-
-        A file that the card does not list is refused too, hidden ones aside, because the
-        library reads by name whatever lies there. Promises what was on disk during the call.
-        """
-        found = {path.name: path for path in folder.iterdir() if not path.name.startswith(".")}
-        found.pop(CARD_NAME, None)
-        for name, path in found.items():
-            if path.suffix.lower() in REFUSED_SUFFIXES or name in REFUSED_NAMES:
-                raise GuardRefused("The folder holds code or weights that are not safetensors.")
-            if name not in self.files or not path.is_file():
-                raise GuardRefused("The folder holds something that the card does not list.")
-        if not any(name.endswith(WEIGHTS_SUFFIX) for name in self.files):
-            raise GuardRefused("The card lists no weights in the safetensors format.")
-        for name, expected in self.files.items():
-            if name not in found:
-                raise GuardRefused("A file named on the card is missing.")
-            if not hmac.compare_digest(_sha256(found[name]), expected):
-                raise GuardRefused("A file of the guard differs from its card.")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        if path.stat().st_size > MAX_GUARD_FILE_BYTES:
-            raise GuardRefused("A file of the guard is too large.")
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    except OSError as error:
-        raise GuardRefused("A file of the guard cannot be read.") from error
-    return digest.hexdigest()
+        """Compares every file of the folder with the card; raises GuardRefused."""
+        verify_files(folder, self.files)
 
 
 class _GuardTable(LabelTable):

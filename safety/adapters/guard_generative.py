@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from safety.adapters.answers import Answer, llama_guard_answer, qwen3guard_answer
+from safety.adapters.decisions import LEADS, MIN_MASS, ends_of, first_tokens
 from safety.adapters.faults import GuardRefused
 from safety.adapters.guard_card import GuardCard
 from safety.adapters.guard_text import GuardText, context_of
@@ -17,12 +18,8 @@ from safety.verdict import Category
 CONTROVERSIAL_SCORE = STOP_FLOOR
 """What a label counts that Qwen3Guard calls controversial: enough to be looked at."""
 
-MIN_MASS = 0.5
-"""The share of probability that the words of a decision must have between them."""
-
 PROBE = "a red ball on a green meadow"
 _CODE = re.compile(r"\bS\d{1,2}\b")
-_LEADS = ("", " ", "\n", "\n\n", ": ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +78,12 @@ class GuardWriter:
         self._tokenizer = tokenizer
         self._card = card
         self._map = card.labels
-        self._ends = _ends(model, tokenizer)
+        self._ends = ends_of(model, tokenizer)
         self._batch = 1 if tokenizer.pad_token_id is None else batch
         self._text = GuardText(tokenizer)
         self._style = _STYLES.get(card.family)
         words = self._style.words if self._style else _YES_NO
-        self._words = _first_tokens(tokenizer, words)
+        self._words = first_tokens(tokenizer, words)
         self._questions = tuple(
             card.guidelines[k] for k in self._map.targets if not self._style
         )
@@ -101,7 +98,7 @@ class GuardWriter:
         asked = max(len(self._ids(text)) for text in self._asked(PROBE))
         answer = self._style.max_new_tokens if self._style else 1
         self._context = room - answer
-        self._budget = self._context - asked - len(_LEADS)
+        self._budget = self._context - asked - len(LEADS)
         if self._budget < 1:
             raise GuardRefused("The guard's own words fill its context.")
 
@@ -261,34 +258,3 @@ class GuardWriter:
             list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return text
-
-
-def _first_tokens(tokenizer: Any, words: Sequence[str]) -> dict[str, frozenset[int]]:
-    """Word → tokens that begin it and begin no other of the words."""
-    begun: dict[str, set[int]] = {word: set() for word in words}
-    for word in words:
-        for lead in _LEADS:
-            ids = tokenizer(lead + word, add_special_tokens=False)["input_ids"]
-            texts = [tokenizer.decode([i]).strip() for i in ids]
-            first = next(
-                (i for i, t in zip(ids, texts, strict=True) if t not in ("", ":")), None
-            )
-            if first is not None and first != tokenizer.unk_token_id:
-                begun[word].add(first)
-    return {
-        word: frozenset(ids.difference(*(o for w, o in begun.items() if w != word)))
-        for word, ids in begun.items()
-    }
-
-
-def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
-    found: set[int] = set()
-    for value in (
-        getattr(model.generation_config, "eos_token_id", None),
-        model.config.eos_token_id,
-        tokenizer.eos_token_id,
-    ):
-        found |= {value} if isinstance(value, int) else set(value or ())
-    if not found:
-        raise GuardRefused("The guard has no token that ends an answer.")
-    return frozenset(found)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
-from safety.adapters.faults import ExtraMissing, GuardRefused
 from safety.adapters.guard_card import GuardCard
+from safety.adapters.offline import (
+    Device,
+    check_extra,
+    device_of,
+    offline_library,
+    opened,
+    opened_model,
+)
 from safety.adapters.readings import NOT_UNDERSTOOD_NOTE, TOO_LONG_NOTE, readings
 from safety.moderation import PromptScores
 from safety.verdict import Category
 
-Device = Literal["cpu", "cuda", "auto"]
 DEFAULT_BATCH = 4
 
 
@@ -74,10 +77,7 @@ class TransformersGuard:
 
     def check(self) -> GuardCard:
         """Reads the card and looks for the packages, without loading anything."""
-        if find_spec("transformers") is None:
-            raise ExtraMissing(
-                "Guards from a folder need the extra 'guards': pip install 'cinegate[guards]'."
-            )
+        check_extra()
         return GuardCard.load(self._folder)
 
     def _load(self) -> _Loaded:
@@ -89,26 +89,16 @@ class TransformersGuard:
         return self._loaded
 
     def _built(self, card: GuardCard) -> Guard:
-        transformers = _offline_library()
+        transformers = offline_library()
         kind = "SequenceClassification" if card.family == "classifier" else "CausalLM"
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(
-                str(self._folder), local_files_only=True, trust_remote_code=False
-            )
-            model, told = getattr(transformers, f"AutoModelFor{kind}").from_pretrained(
-                str(self._folder),
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                dtype=card.precision,
-                output_loading_info=True,
-            )
-        except Exception as error:  # the library raises whatever its parts raise
-            raise GuardRefused("The guard cannot be loaded from its folder.") from error
-        # The library fills what is missing with random numbers and goes on.
-        if any(told.get(k) for k in ("missing_keys", "mismatched_keys", "error_msgs")):
-            raise GuardRefused("The weights of the guard are not complete.")
-        model = model.to(_device(self._device)).eval()
+        tokenizer = opened(transformers, "AutoTokenizer", self._folder)
+        model = opened_model(
+            transformers,
+            f"AutoModelFor{kind}",
+            self._folder,
+            device=device_of(self._device),
+            dtype=card.precision,
+        )
         if card.family == "classifier":
             from safety.adapters.guard_classifier import GuardClassifier
 
@@ -138,28 +128,3 @@ def _answer(
     if len(rows) < len(plan):
         return PromptScores(scores={}, notes=(NOT_UNDERSTOOD_NOTE,))
     return PromptScores(scores={c: max(row[c] for row in rows) for c in promised})
-
-
-def _device(wanted: Device) -> str:
-    import torch
-
-    present = torch.cuda.is_available()
-    if wanted == "cuda" and not present:
-        raise GuardRefused("The guard shall run on a CUDA device and there is none.")
-    return "cuda" if present and wanted != "cpu" else "cpu"
-
-
-def _offline_library() -> Any:
-    """transformers, told never to ask a hub; nothing else in this process needs one."""
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
-        os.environ[name] = "1"
-    try:
-        constants = import_module("huggingface_hub.constants")
-        transformers: Any = import_module("transformers")
-    except ImportError as error:
-        raise ExtraMissing("The packages of the extra 'guards' cannot be imported.") from error
-    # Read from the environment at import, which may have happened before.
-    vars(constants)["HF_HUB_OFFLINE"] = True
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    return transformers

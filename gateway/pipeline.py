@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,6 +42,7 @@ from gateway.seams import (
 from gateway.store import Ref, Released, Vault
 from generator.clip import GenerationRequest, Generator
 from generator.errors import GenerationError
+from safety.moderation import MINOR_NOTE
 from safety.verdict import Action, Stage
 from watermark.payload import Payload
 from watermark.reading import Reading
@@ -68,10 +69,11 @@ FAULT = "The clip could not be judged, so it is not released."
 
 @dataclass(frozen=True, kw_only=True)
 class ApprovedRequest:
-    """An order whose prompt the policy allowed."""
+    """An order whose prompt the policy allowed; ``notes`` are for whoever judges the frames."""
 
     order: Order
     policy: str
+    notes: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,7 @@ class RawClip:
     order: Order
     raw: Ref
     fps: int
+    notes: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +168,9 @@ class Pipeline:
 
         facts = self._stage(order, "approve", effect)
         _demand_allowed(facts)
-        return ApprovedRequest(order=order, policy=str(facts["policy"]))
+        # A record without notes is an old one: it may have spoken of a minor.
+        notes = frozenset(map(str, facts.get("notes", (MINOR_NOTE,))))
+        return ApprovedRequest(order=order, policy=str(facts["policy"]), notes=notes)
 
     def generate(self, approved: ApprovedRequest) -> RawClip:
         """The model's clip, kept without loss in the vault."""
@@ -202,7 +207,8 @@ class Pipeline:
             )
 
         facts = self._stage(order, "generate", effect)
-        return RawClip(order=order, raw=Ref.from_dict(facts["raw"]), fps=int(facts["fps"]))
+        raw, fps = Ref.from_dict(facts["raw"]), int(facts["fps"])
+        return RawClip(order=order, raw=raw, fps=fps, notes=approved.notes)
 
     def check(self, made: RawClip) -> ClearedClip:
         """The frames, judged by the policy."""
@@ -210,6 +216,7 @@ class Pipeline:
 
         def effect() -> Outcome:
             known = self.permits.circumstances(order, project=order.project)
+            known = replace(known, notes=made.notes)
             with self.vault.checkout(made.raw, scratch=self.scratch) as path:
                 frames = self.codec.decode(path)
                 verdict = self.frames.judge(frames, fps=made.fps, circumstances=known)

@@ -170,6 +170,7 @@ def judged(verdict: Verdict, *, of: str, progress: int) -> Outcome:
             "stage": str(verdict.stage),
             "policy": verdict.policy,
             "refusal": refusal_of(verdict) if verdict.reasons else None,
+            "notes": sorted(verdict.notes),
         },
         logged={
             "action": str(verdict.action),

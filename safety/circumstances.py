@@ -35,27 +35,31 @@ class Circumstances:
     """The circumstances of one request; what is unknown counts as the strictest.
 
     ``region`` is an ISO 3166-1 alpha-2 code; None is in every region. ``at`` is an aware
-    time; None lies in every dated window.
+    time; None lies in every dated window. ``notes`` are fixed words for what a judge saw
+    beside the offences, such as a face; whoever judges takes them.
     """
 
     audience: Audience = Audience.PUBLIC
     region: str | None = None
     at: datetime | None = None
     grants: frozenset[Grant] = frozenset()
+    notes: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.at is not None and self.at.tzinfo is None:
             raise ValueError("The time of a request must carry a time zone.")
 
     def words(self) -> dict[str, str]:
-        """Audience, region and time as plain words for the record; what is unknown is left
-        out. Grants are not told: they have done their work before anything is scored.
+        """Audience, region, time and notes as plain words for the record; what is unknown is
+        left out. Grants are not told: they have done their work before anything is scored.
         """
         told = {"audience": str(self.audience)}
         if self.region is not None:
             told["region"] = self.region
         if self.at is not None:
             told["at"] = self.at.isoformat()
+        if self.notes:
+            told["notes"] = " ".join(sorted(self.notes))
         return told
 
     @classmethod
@@ -74,6 +78,7 @@ class Circumstances:
             audience=audience,
             region=region if isinstance(region, str) else None,
             at=at if at is not None and at.tzinfo is not None else None,
+            notes=frozenset(str(told.get("notes", "")).split()),
         )
 
 

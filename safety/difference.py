@@ -10,7 +10,7 @@ from safety.circumstances import Audience
 from safety.limits import VETTING, Limits, Rule
 from safety.policy import Policy
 from safety.verdict import Action, Category, Stage
-from safety.windows import Window
+from safety.windows import DAWN, DUSK, Window
 
 
 class Effect(StrEnum):
@@ -145,6 +145,11 @@ def _of_windows(name: str, old: Window | None, new: Window | None) -> Iterator[D
 def summary(window: Window) -> str:
     """A window in one line: where, when, what about, and what it does."""
     where = "everywhere" if window.regions is None else ", ".join(sorted(window.regions))
+    when = f"{window.start.isoformat()} to {window.end.isoformat()}"
+    if (window.start, window.end) == (DAWN, DUSK):
+        when = "at any time"
+    if window.beside is not None:
+        when += f", beside {window.beside}"
     does = []
     if window.factor != 1.0:
         does.append(f"thresholds × {window.factor:g}")
@@ -154,10 +159,7 @@ def summary(window: Window) -> str:
         does.append(f"block from {window.block:g}")
     if window.at_least is not Action.ALLOW:
         does.append(f"at least {window.at_least.value}")
-    return (
-        f"{where}, {window.start.isoformat()} to {window.end.isoformat()}, "
-        f"{', '.join(sorted(window.categories))}: {', '.join(does)}"
-    )
+    return f"{where}, {when}, {', '.join(sorted(window.categories))}: {', '.join(does)}"
 
 
 def _covers(outer: Window, inner: Window) -> bool:
@@ -166,6 +168,7 @@ def _covers(outer: Window, inner: Window) -> bool:
         outer.start <= inner.start
         and outer.end >= inner.end
         and (outer.regions is None or (inner.regions or frozenset("*")) <= outer.regions)
+        and outer.beside in (None, inner.beside)
         and outer.categories >= inner.categories
         and outer.factor <= inner.factor
         and _bound(outer.review) <= _bound(inner.review)

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from safety.circumstances import STRICTEST, Circumstances
-from safety.moderation import RESPECT_LIMIT, Named
+from safety.moderation import MINOR_NOTE, RESPECT_LIMIT, Named
 from safety.pictures import PictureNote, PictureScores
 from safety.policy import Policy
 from safety.sampling import Frames, FrameSampler, Sample
@@ -79,7 +79,8 @@ class FrameGate:
 
     A subject that a classifier recognises counts like a score of its category, unless the
     circumstances hold a grant for exactly this subject and the policy lifts the category's
-    rule for the audience; a person's consent does not reach a clip with sexual content.
+    rule for the audience; a person's consent does not reach a clip with sexual content. The
+    notes of the classifiers join those of the circumstances, for windows that look for them.
     """
 
     classifiers: tuple[FrameClassifier, ...]
@@ -119,13 +120,15 @@ class FrameGate:
         lifted = self._lifted(looks, circumstances)
         frames = tuple(look.counted(lifted) for look in looks)
         found = tuple(faults.values())
+        notes = _taken(looks, circumstances)
+        known = replace(circumstances, notes=circumstances.notes | notes)
         return FrameReport(
-            verdict=self._verdict(frames, names, found, circumstances),
+            verdict=self._verdict(frames, names, found, known),
             frames=frames,
             sampled=len(frames),
             total=counted.total,
             faults=found,
-            notes=frozenset().union(*(look.notes for look in looks)),
+            notes=notes,
         )
 
     def _verdict(
@@ -205,6 +208,16 @@ class _Look:
             if named not in lifted:
                 _raise_to(scores, {named.category: named.score})
         return FrameScores(index=self.index, seconds=self.seconds, scores=scores)
+
+
+def _taken(looks: Sequence[_Look], circumstances: Circumstances) -> frozenset[PictureNote]:
+    """What was seen in any look. No face tells an age for certain: beside words that speak of
+    a minor, every face may be one.
+    """
+    notes = frozenset(note for look in looks for note in look.notes)
+    if PictureNote.FACE in notes and MINOR_NOTE in circumstances.notes:
+        notes |= {PictureNote.POSSIBLE_MINOR}
+    return notes
 
 
 def _ask(classifier: FrameClassifier, pixels: Frames) -> tuple[list[PictureScores], str]:

@@ -130,6 +130,7 @@ class PromptGate:
         verdict = self.policy.judge(
             merged, stage=Stage.PROMPT, judges=names, circumstances=circumstances
         )
+        verdict = replace(verdict, notes=reading.notes)
         if reading.whole:
             return verdict
         return _with_reason(verdict, self.policy.fault(None, Stage.PROMPT))

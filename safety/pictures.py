@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 
 from safety.moderation import Named
-from safety.verdict import Category
+from safety.verdict import Category, PictureNote
 
-
-class PictureNote(StrEnum):
-    """What is in a picture and no offence by itself. Stored in logs: append, never rename."""
-
-    FACE = "face"
-    POSSIBLE_MINOR = "possible-minor"
-    TEXT = "text"
+__all__ = ["PictureNote", "PictureScores"]
 
 
 @dataclass(frozen=True, kw_only=True)

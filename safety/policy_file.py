@@ -24,8 +24,8 @@ from pydantic import (
 from safety.circumstances import Audience
 from safety.limits import VETTING, Limits, Rule, Tier
 from safety.regions import REGIONS
-from safety.verdict import Action, Category
-from safety.windows import Window
+from safety.verdict import Action, Category, PictureNote
+from safety.windows import DAWN, DUSK, Window
 
 MAX_POLICY_BYTES = 1024 * 1024
 MAX_WINDOWS = 200
@@ -164,20 +164,27 @@ class _StricterFile(_Table):
 class _WindowFile(_Table):
     id: _RuleId
     text: _Sentence
-    start: _Moment = Field(alias="from")
-    end: _Moment = Field(alias="to")
-    regions: Annotated[list[_Region], Field(min_length=1)] | Literal["*"]
+    start: _Moment | None = Field(alias="from", default=None)
+    end: _Moment | None = Field(alias="to", default=None)
+    regions: Annotated[list[_Region], Field(min_length=1)] | Literal["*"] | None = None
+    beside: PictureNote | None = None
     categories: Annotated[list[Category], Field(min_length=1)]
     stricter: _StricterFile
 
     def window(self) -> Window:
-        regions = None if self.regions == "*" else frozenset(self.regions)
+        if (self.start is None) is not (self.end is None):
+            raise PolicyInvalid(f"The window {self.id} has only one of its two dates.")
+        if self.start is None and self.beside is None:
+            raise PolicyInvalid(f"The window {self.id} has neither dates nor beside.")
+        if self.start is not None and self.regions is None:
+            raise PolicyInvalid(f"The window {self.id} does not say for which regions it is.")
         return Window(
             rule=self.id,
             text=self._text(),
-            start=self.start,
-            end=self.end,
-            regions=regions,
+            start=self.start or DAWN,
+            end=self.end or DUSK,
+            regions=self._regions or None,
+            beside=self.beside,
             categories=frozenset(self.categories),
             factor=self.stricter.multiply,
             review=self.stricter.review,
@@ -185,13 +192,17 @@ class _WindowFile(_Table):
             at_least=self.stricter.at_least,
         )
 
+    @property
+    def _regions(self) -> frozenset[str]:
+        """The codes; none for everywhere."""
+        return frozenset(self.regions) if isinstance(self.regions, list) else frozenset()
+
     def _text(self) -> str:
         """The sentence with its dates and regions, which so cannot contradict the rule."""
-        everywhere = self.regions == "*"
         told = {
-            "{from}": self.start.date().isoformat(),
-            "{to}": self.end.date().isoformat(),
-            "{regions}": "every region" if everywhere else ", ".join(sorted(self.regions)),
+            "{from}": "" if self.start is None else self.start.date().isoformat(),
+            "{to}": "" if self.end is None else self.end.date().isoformat(),
+            "{regions}": ", ".join(sorted(self._regions)) or "every region",
         }
         text = re.sub(r"\{[a-z]+\}", lambda m: told.get(m[0], m[0]), self.text)
         if "{" in text or "}" in text:

@@ -347,6 +347,7 @@ def strictest(verdicts: Sequence[Verdict]) -> Verdict:
         scores=scores,
         reasons=tuple(dict.fromkeys(r for verdict in ordered for r in verdict.reasons)),
         judges=tuple(dict.fromkeys(j for verdict in verdicts for j in verdict.judges)),
+        notes=frozenset(note for verdict in verdicts for note in verdict.notes),
         shadow=max(trials, key=lambda s: Action(s["action"]).severity, default=None),
     )
 
@@ -375,12 +376,15 @@ def _with_reasons(
     *,
     scores: dict[Category, float] | None = None,
 ) -> Verdict:
-    """The verdict for these reasons only; its action is the strictest of theirs."""
+    """The verdict for these reasons only; its action is the strictest of theirs, its notes
+    are left behind with the text that they were taken of.
+    """
     severest = max((r.action for r in reasons), key=lambda a: a.severity, default=Action.ALLOW)
     return replace(
         verdict,
         action=severest,
         scores=verdict.scores if scores is None else scores,
         reasons=tuple(dict.fromkeys(reasons)),
+        notes=frozenset(),
         shadow=None,
     )

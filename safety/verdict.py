@@ -46,6 +46,14 @@ class Action(StrEnum):
         return (Action.ALLOW, Action.REVIEW, Action.BLOCK).index(self)
 
 
+class PictureNote(StrEnum):
+    """What is in a picture and no offence by itself. Stored in logs: append, never rename."""
+
+    FACE = "face"
+    POSSIBLE_MINOR = "possible-minor"
+    TEXT = "text"
+
+
 class Stage(StrEnum):
     """Where in the path of a request a judge looked."""
 
@@ -98,8 +106,9 @@ class Verdict:
     a score is absent, never 0. ``policy`` is the SHA-256 (hex) of the policy file in force.
     ``judges`` names every model and rule file that took part, as ``name@version``.
     ``circumstances`` are those under which it was given, as ``Circumstances.words`` tells
-    them. ``shadow`` is what a policy on trial said of the same scores: ``policy`` (its hash)
-    and ``action``; None when there is none or it failed. It decides nothing.
+    them, ``notes`` the fixed words of the judges for what is no offence. ``shadow`` is what a
+    policy on trial said of the same scores: ``policy`` (its hash) and ``action``; None when
+    there is none or it failed. It decides nothing.
     """
 
     action: Action
@@ -109,6 +118,7 @@ class Verdict:
     judges: tuple[str, ...] = ()
     stage: Stage = Stage.PROMPT
     circumstances: Mapping[str, str] = field(default_factory=dict)
+    notes: frozenset[str] = frozenset()
     shadow: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:

@@ -1,41 +1,51 @@
-"""Windows: periods in which the policy is stricter about some categories, in some regions."""
+"""Windows: when, where and beside what the policy is stricter about some categories."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
 from safety.circumstances import Circumstances
 from safety.limits import Limits
 from safety.regions import REGIONS
 from safety.verdict import Action, Category
 
+DAWN: Final = datetime.min.replace(tzinfo=UTC)
+DUSK: Final = datetime.max.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A dated period, for example before an election. It can only make the policy stricter.
+    """Circumstances, for example an election. They can only make the policy stricter.
 
-    Open from ``start`` to ``end``, both aware and both included. ``regions`` are codes of
-    ISO 3166-1; None means everywhere. Inside it each threshold is multiplied by ``factor``
-    (0..1) and is at most ``review`` or ``block`` where these are set, and what follows is at
-    least ``at_least``. ``rule`` and ``text`` are shown to creators.
+    Open from ``start`` to ``end``, both aware and both included; at any time from DAWN to DUSK.
+    ``regions`` are codes of ISO 3166-1; None means everywhere. ``beside`` is a note, such as
+    that of a face, which must have been taken; None asks for none. Inside it each threshold is
+    multiplied by ``factor`` (0..1) and is at most ``review`` or ``block`` where these are set,
+    and what follows is at least ``at_least``. ``rule`` and ``text`` are shown to creators.
     """
 
     rule: str
     text: str
-    start: datetime
-    end: datetime
-    regions: frozenset[str] | None
     categories: frozenset[Category]
+    start: datetime = DAWN
+    end: datetime = DUSK
+    regions: frozenset[str] | None = None
+    beside: str | None = None
     factor: float = 1.0
     review: float | None = None
     block: float | None = None
     at_least: Action = Action.ALLOW
 
     def is_open(self, circumstances: Circumstances) -> bool:
-        """False only when time or region are known and surely outside."""
-        return not self._past_or_future(circumstances.at) and not self._elsewhere(
-            circumstances.region
+        """False only when time or region are known and surely outside, or its note is not
+        among those that were taken.
+        """
+        return (
+            not self._past_or_future(circumstances.at)
+            and not self._elsewhere(circumstances.region)
+            and (self.beside is None or self.beside in circumstances.notes)
         )
 
     def tighten(self, limits: Limits) -> Limits:

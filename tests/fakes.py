@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class FakePromptJudge:
 
     action: Action = Action.ALLOW
     fault: BaseException | None = None
+    notes: frozenset[str] = frozenset()
     asked: list[str] = field(default_factory=list)
     weighed: list[Submission] = field(default_factory=list)
     known: list[Circumstances] = field(default_factory=list)
@@ -71,7 +72,7 @@ class FakePromptJudge:
         self.weighed.append(submission)
         if self.fault is not None:
             raise self.fault
-        return verdict(self.action)
+        return replace(verdict(self.action), notes=self.notes)
 
 
 @dataclass

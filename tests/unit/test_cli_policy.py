@@ -68,7 +68,7 @@ def test_check_says_that_a_policy_is_valid_and_what_may_not_be_meant(stricter: P
     assert "note: Not judged on frames: sexual_minors" in told
     document = parsed("policy", "check", stricter)
     assert (document["valid"], document["sha256"]) == (True, policy.hash)
-    assert document["windows"] == ["EX-W1"]
+    assert document["windows"] == ["CG-W1", "CG-W2", "EX-W1"]
 
 
 def test_check_names_the_place_of_a_fault_and_ends_with_one(broken: Path) -> None:

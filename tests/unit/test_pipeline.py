@@ -19,6 +19,7 @@ from gateway.record import Facts, JobEnded, Order, Stopped
 from gateway.tables import StageRow
 from generator.errors import WeightsMissing
 from safety.circumstances import Audience, Circumstances
+from safety.moderation import MINOR_NOTE
 from safety.verdict import Action, Stage
 from tests.unit.rig import Rig
 
@@ -315,3 +316,9 @@ def test_prompt_and_frames_are_judged_under_the_same_circumstances(rig: Rig) -> 
     assert rig.produce(rig.order()) == "released"
     assert set(rig.prompts.known) == {studio}
     assert rig.frames.known == [studio]
+
+
+def test_what_the_prompt_speaks_of_is_known_when_the_frames_are_judged(rig: Rig) -> None:
+    rig.prompts.notes = frozenset({MINOR_NOTE})
+    assert rig.produce(rig.order()) == "released"
+    assert [known.notes for known in rig.frames.known] == [frozenset({MINOR_NOTE})]

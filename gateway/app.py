@@ -16,15 +16,17 @@ from gateway.audit.log import SqlAuditLog
 from gateway.audit.sequencer import Sequencer
 from gateway.auth import KeyRing
 from gateway.clips import Clips
-from gateway.confined import ConfinedCredentials
+from gateway.confined import foreign_credentials
 from gateway.db import Database
 from gateway.errors import ConfigurationFault
+from gateway.hash_lists import HashListRegistry
 from gateway.jobs import JobQueue, Worker, migrate_engine
 from gateway.keystore import random_secret, watermark_secrets
 from gateway.marks import chosen_watermarker
 from gateway.media.codec import Mp4Codec
-from gateway.media.limits import MediaLimits, ProcessLimits
+from gateway.media.limits import WHOLE, MediaLimits
 from gateway.media.sandbox import UntrustedVideo, decode_untrusted
+from gateway.origins import Origins
 from gateway.permissions import Permissions
 from gateway.pipeline import Pipeline
 from gateway.protected_names import NameRegistry
@@ -32,13 +34,14 @@ from gateway.provenance.keyfiles import secret_folder
 from gateway.provenance.reading import CredentialReader
 from gateway.provenance.signing import C2paSigner
 from gateway.record import Record
+from gateway.reference_images import ReferenceGate
 from gateway.registry import SqlRegistry
 from gateway.rewrites import Rewrites
 from gateway.schema import current, head, migrate
 from gateway.sealer import ClipSealer
 from gateway.seams import StepRunner
 from gateway.settings import Settings
-from gateway.signature import Signature, load_signature
+from gateway.signature import Signature, load_signature, own_organisation
 from gateway.store import Released, Vault
 from gateway.tables import ApiKey, StageRow
 from gateway.verify import Verifier
@@ -53,16 +56,7 @@ from safety.submission import SubmissionGate
 from watermark.watermarker import Watermarker
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "generator" / "weights" / "embedded"
-TRUST_LISTS = Path(__file__).resolve().parent / "provenance" / "trust_lists"
 PEPPER_BYTES = 32
-# For an operator's own file at the command line: all of it, however long.
-WHOLE = MediaLimits(
-    look_seconds=6 * 3600.0,
-    windows=1,
-    max_frames=1_000_000,
-    max_total_pixels=2**50,
-    process=ProcessLimits(cpu_seconds=6 * 3600, wall_seconds=6 * 3600.0),
-)
 
 
 def utc_now() -> datetime:
@@ -164,6 +158,21 @@ class Gateway:
         """The frame gate."""
         return judges.frame_gate(self.policy)
 
+    @cached_property
+    def hash_lists(self) -> HashListRegistry:
+        """The operator's lists of known pictures."""
+        return HashListRegistry(self.database, lambda: self.log, self.clock)
+
+    @cached_property
+    def reference_images(self) -> ReferenceGate:
+        """The gate for a picture that a clip is to begin with."""
+        return ReferenceGate(
+            frames=self.frames,
+            lists=self.hash_lists.in_force,
+            origin=self.origins,
+            scratch=self.settings.work_dir,
+        )
+
     # --- the makers -------------------------------------------------------------------
 
     @cached_property
@@ -217,38 +226,25 @@ class Gateway:
         return CredentialReader(
             anchors_pem=self.signature.anchors_pem,
             tsa_anchors_pem=self.signature.tsa_anchors_pem,
-            organisation=self._organisation,
+            organisation=own_organisation(self.settings),
         )
 
-    @property
-    def _organisation(self) -> str | None:
-        """A root of our own signs for us alone; a public one signs for others too."""
-        development = self.settings.provenance.pki == "development"
-        return None if development else self.settings.provenance.organisation
-
     @cached_property
-    def verifier(self) -> Verifier:
-        """Says where a file comes from; every foreign byte is read in a limited process."""
-        return Verifier(
-            credentials=ConfinedCredentials(
-                anchors_pem=self.signature.anchors_pem,
-                tsa_anchors_pem=self.signature.tsa_anchors_pem,
-                scratch=self.settings.work_dir,
-                organisation=self._organisation,
-                trust_list=TRUST_LISTS / "c2pa-signers.pem",
-                tsa_trust_list=TRUST_LISTS / "c2pa-time-stamps.pem",
-            ),
+    def origins(self) -> Origins:
+        """Says where files come from; every foreign byte is read in a limited process."""
+        return Origins(
+            credentials=foreign_credentials(self.signature, self.settings),
             watermark=self.watermarker,
             registry=SqlRegistry(self.database),
             log=self.log,
-            decode=self._decode_upload,
             clock=self.clock,
         )
 
-    def _decode_upload(self, path: Path) -> UntrustedVideo:
-        """A file from outside, within the limits of this instance."""
+    @cached_property
+    def verifier(self) -> Verifier:
+        """Says where a clip from outside comes from."""
         limits = MediaLimits(max_bytes=self.settings.limits.max_upload_bytes)
-        return decode_untrusted(path, limits)
+        return self.origins.verifier(lambda path: decode_untrusted(path, limits))
 
     @cached_property
     def vault(self) -> Vault:

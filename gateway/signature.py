@@ -38,6 +38,15 @@ class Signature:
             raise ConfigurationFault("provenance.tsa_url is not set.")
 
 
+def own_organisation(settings: Settings) -> str | None:
+    """The organisation that a certificate must name to be ours; None where the root suffices.
+
+    A root of our own signs for us alone; a public one signs for others too.
+    """
+    provenance = settings.provenance
+    return None if provenance.pki == "development" else provenance.organisation
+
+
 def load_signature(settings: Settings, clock: Callable[[], datetime]) -> Signature:
     """The development authority, made on first use, or the operator's files.
 

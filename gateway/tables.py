@@ -301,6 +301,46 @@ class ProtectedNameRow(Table):
     removed_at: Mapped[dt.datetime | None] = mapped_column(UtcTime, comment="UTC; null = live")
 
 
+class HashListRow(Table):
+    """The hashes of one category in one list of an operator, as one version of it.
+
+    A change ends the row, which then loses its hashes, and adds another.
+    """
+
+    __tablename__ = "hash_lists"
+    __table_args__ = (
+        sa.Index(
+            "uq_hash_lists_live",
+            "name",
+            "category",
+            unique=True,
+            sqlite_where=sa.text("removed_at IS NULL"),
+            postgresql_where=sa.text("removed_at IS NULL"),
+        ),
+    )
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True, comment="list_<16 hex>")
+    name: Mapped[str] = mapped_column(sa.String(80), comment="What operators call the list")
+    category: Mapped[str] = mapped_column(sa.String(40), comment="What a match is scored as")
+    size: Mapped[int] = mapped_column(comment="Number of hashes")
+    version: Mapped[str] = mapped_column(
+        sa.String(64), comment="HMAC-SHA-256(salt, hashes), hex; tells nothing of them"
+    )
+    salt: Mapped[bytes] = mapped_column(sa.LargeBinary(32), comment="Random; secret")
+    hashes: Mapped[bytes] = mapped_column(
+        sa.LargeBinary, deferred=True, comment="32 bytes each, sorted; secret, never logged"
+    )
+    references: Mapped[list[str] | None] = mapped_column(
+        "refs",
+        sa.JSON(none_as_null=True),
+        deferred=True,
+        comment="What the source calls each hash, in their order; never logged",
+    )
+    note: Mapped[str] = mapped_column(sa.Text, comment="Source and why, for operators")
+    added_by: Mapped[str] = mapped_column(sa.String(200), comment="Who added it")
+    created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
+    removed_at: Mapped[dt.datetime | None] = mapped_column(UtcTime, comment="UTC; null = live")
+
+
 class Consent(Table):
     """A record that somebody agreed: a person, an owner of rights, an artist.
 

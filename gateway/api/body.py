@@ -12,6 +12,8 @@ from starlette.datastructures import UploadFile
 from gateway.errors import InvalidRequest
 
 MAX_FORM_FIELDS = 32
+REFERENCE = "input_reference"
+TEXT_ONLY = "The models here make clips from text only: they take no reference image."
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -37,6 +39,8 @@ async def read_body(request: Request, model: type[Body]) -> Body:
     except ValidationError as fault:
         first = fault.errors()[0]
         param = str(first["loc"][0]) if first["loc"] else None
+        if first["type"] == "extra_forbidden" and param == REFERENCE:
+            raise InvalidRequest(TEXT_ONLY, param=param) from None
         if first["type"] == "extra_forbidden":
             raise InvalidRequest("This gateway does not know the field.", param=param) from None
         raise InvalidRequest(f"{first['msg'].rstrip('.')}.", param=param) from None
@@ -47,7 +51,8 @@ async def _read_form(request: Request, raw: bytes) -> dict[str, str]:
     async with request.form(max_fields=MAX_FORM_FIELDS, max_files=4) as form:
         for name, value in form.multi_items():
             if isinstance(value, UploadFile):
-                raise InvalidRequest("Reference files are not supported yet.", param=name)
+                told = TEXT_ONLY if name == REFERENCE else "This field takes no file."
+                raise InvalidRequest(told, param=name)
             if name in fields:
                 raise InvalidRequest("A field was sent twice.", param=name)
             fields[name] = value

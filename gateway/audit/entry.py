@@ -92,6 +92,8 @@ class EventKind(StrEnum):
     TENANT_VETTED = "tenant.vetted"
     REWRITE_OFFERED = "rewrite.offered"
     REWRITE_CONFIRMED = "rewrite.confirmed"
+    HASH_LIST_ADDED = "hash_list.added"
+    HASH_LIST_REMOVED = "hash_list.removed"
 
 
 class EntryFault(ValueError):

@@ -21,6 +21,8 @@ from gateway.cli.common import (
     print_json,
     stop,
 )
+from gateway.media.picture import looks_like_picture
+from gateway.reference_images import ReferenceReport
 from safety.verdict import Reason, Verdict
 
 BATCH = 64
@@ -62,13 +64,22 @@ def moderate(
 
 def classify(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A video file.", dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="A video or a picture.", dir_okay=False)],
     data_dir: DataDir = None,
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
-    """Judge the frames of a video by the policy in force."""
+    """Judge the frames of a video by the policy in force, or a picture as a reference image.
+
+    A picture (PNG, JPEG, WebP) is also looked up in the hash lists, its origin is checked, and
+    each face needs a recorded consent.
+    """
     with errors_as_exits(as_json=as_json):
         gateway = gateway_for(context, data_dir)
+        if looks_like_picture(file):
+            with gateway.opened():
+                reference = gateway.reference_images.judge_file(file)
+            _tell_reference(file.name, reference, as_json=as_json)
+            return
         with gateway.untrusted(file) as video:
             report = gateway.frames.report(video.chunks, fps=float(video.info.fps))
     answer = {
@@ -85,6 +96,28 @@ def classify(
     for told, reason in zip(answer["reasons"], report.verdict.reasons, strict=True):
         when = "" if reason.start is None else f" {_when(reason)}"
         out.print(f"  {told['category'] or 'fault'} ({told['rule']}){when}: {told['text']}")
+
+
+def _tell_reference(name: str, report: ReferenceReport, *, as_json: bool) -> None:
+    origin = None if report.origin is None else str(report.origin.finding)
+    answer = {
+        **_answer(name, report.verdict),
+        "picture": {"format": report.picture.format, "shown": list(report.picture.shown)},
+        "hash_lists": list(report.lists),
+        "origin": origin,
+        "notes": sorted(report.frame.notes),
+        "judges": list(report.verdict.judges),
+    }
+    if as_json:
+        print_json(answer)
+        return
+    out.print(f"{answer['action']}  (a picture; origin: {origin or 'could_not_check'})")
+    for category, score in answer["categories"].items():
+        out.print(f"  {category:<22} {'-' if score is None else format(score, '.3f')}")
+    for listed in report.lists:
+        out.print(f"  matched list {listed}", markup=False)
+    for reason in answer["reasons"]:
+        out.print(f"  {reason['category'] or 'fault'} ({reason['rule']}): {reason['text']}")
 
 
 def _when(reason: Reason) -> str:

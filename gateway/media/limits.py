@@ -78,6 +78,44 @@ class MediaLimits:
         return cls(**{**values, "process": ProcessLimits(**values["process"])})
 
 
+# For an operator's own file at the command line: all of it, however long.
+WHOLE = MediaLimits(
+    look_seconds=6 * 3600.0,
+    windows=1,
+    max_frames=1_000_000,
+    max_total_pixels=2**50,
+    process=ProcessLimits(cpu_seconds=6 * 3600, wall_seconds=6 * 3600.0),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureLimits:
+    """How large an untrusted picture may be, before and after it is decoded.
+
+    Refused: more than ``max_bytes``, a side above ``max_side`` or below ``min_side``, more
+    than ``max_pixels``. A side above ``kept_side`` is shrunk to it.
+    """
+
+    max_bytes: int = 20 * MIB
+    max_side: int = 16_384
+    max_pixels: int = 50_000_000
+    min_side: int = 64
+    kept_side: int = 2048
+    process: ProcessLimits = ProcessLimits(
+        cpu_seconds=20, wall_seconds=30.0, output_bytes=16 * MIB
+    )
+
+    def to_json(self) -> str:
+        """The limits as one argument of a command line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> PictureLimits:
+        """The inverse of ``to_json``."""
+        values = json.loads(text)
+        return cls(**{**values, "process": ProcessLimits(**values["process"])})
+
+
 def confine(limits: ProcessLimits) -> None:
     """Put the limits on this process, for ever: they cannot be raised again.
 

@@ -5,8 +5,9 @@ chooses them while the clip flows past, from differences between neighbouring fr
 
 1. the first frame, and from then on one at least every half second (``per_second``);
 2. every cut: a frame that differs from the one before by more than ``HARD_CUT``, or by more
-   than ``SOFT_CUT`` and ``CUT_RATIO`` times what has been usual for the last frames. A single
-   foreign frame is a cut, so it is looked at;
+   than ``SOFT_CUT`` and ``CUT_RATIO`` times what has been usual for the last frames; and
+   either by ``RECENT_RATIO`` times more than the last few frames did, or in colours that are
+   not explained by motion. A single foreign frame is a cut, so it is looked at;
 3. of each second up to three frames in which something small appears (``safety.scout``);
 4. of each second the one frame, among those not yet chosen, that differs most from the frame
    chosen before it, if it differs by more than ``STILL``;
@@ -57,8 +58,18 @@ STILL = 0.5
 """Differences in grey levels, see ``difference``."""
 
 CUT_RATIO = 2.5
+RECENT_RATIO = 1.6
+NEW_LEAST = 1.0
+NEW_ALWAYS = 12.0
+NEW_RATIO = 1.5
+"""Grey levels beyond motion (``safety.scout.Glance``): too little to be new, new in any case,
+and by how much else they must exceed those of the last few frames."""
+
 HISTORY = 24
-"""How many past differences say what is usual."""
+RECENT = 3
+SPIKE = 2.0
+"""How many past differences say what is usual and what was recent. For the latter none counts
+for more than ``SPIKE`` times its limit: one cut must not hide the next."""
 
 GRID_WIDTH = 16
 GRID_HEIGHT = 9
@@ -167,9 +178,8 @@ class Samples(Iterator[Sample]):
         self._step = step
         self._scout = Scout()
         self._shortlist: Shortlist[Sample] = Shortlist()
-        self._usual: deque[float] = deque(maxlen=HISTORY)
+        self._cuts = _Cuts()
         self._known: deque[NDArray[np.float32]] = deque(maxlen=KNOWN_SIGNATURES)
-        self._before: NDArray[np.float32] | None = None
         self._candidate: Sample | None = None
         self._distance = STILL
         self._second = 0
@@ -211,8 +221,9 @@ class Samples(Iterator[Sample]):
         """The frame if it is looked at in any case; else it is put where it may wait."""
         thumb = thin(frame)
         small = _signature(thumb)
-        cells, clue = self._scout.see(thumb)
-        cut = self._is_cut(small)
+        glance = self._scout.see(thumb)
+        cells, clue = glance.cells, glance.clue
+        cut = self._cuts.see(small, glance.beyond)
         if index % self._step == 0:
             self._known.append(small)
             self._shortlist.remember(cells)
@@ -222,15 +233,6 @@ class Samples(Iterator[Sample]):
             self._offer(index, frame, small, cells, None if cut else clue)
         else:
             self._consider(index, frame, small)
-
-    def _is_cut(self, small: NDArray[np.float32]) -> bool:
-        before, self._before = self._before, small
-        if before is None:
-            return False
-        change = difference(before, small)
-        usual = median(self._usual) if self._usual else 0.0
-        self._usual.append(change)
-        return change > min(HARD_CUT, max(SOFT_CUT, CUT_RATIO * usual))
 
     def _offer(
         self,
@@ -262,3 +264,28 @@ class Samples(Iterator[Sample]):
 
     def _sample(self, index: int, frame: Frame, why: Why) -> Sample:
         return Sample(index=index, seconds=index / self._fps, frame=frame.copy(), why=why)
+
+
+class _Cuts:
+    """Tells where a new picture begins."""
+
+    def __init__(self) -> None:
+        self._before: NDArray[np.float32] | None = None
+        self._usual: deque[float] = deque(maxlen=HISTORY)
+        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._recently_new: deque[float] = deque(maxlen=RECENT)
+
+    def see(self, small: NDArray[np.float32], beyond: float) -> bool:
+        """Whether the frame with this signature is a cut; ``beyond`` is that of its glance."""
+        before, self._before = self._before, small
+        if before is None:
+            return False
+        change = difference(before, small)
+        usual = median(self._usual) if self._usual else 0.0
+        limit = min(HARD_CUT, max(SOFT_CUT, CUT_RATIO * usual))
+        least = max(NEW_LEAST, NEW_RATIO * max(self._recently_new, default=0.0))
+        sudden = change > RECENT_RATIO * max(self._recent, default=0.0)
+        self._usual.append(change)
+        self._recent.append(min(change, SPIKE * limit))
+        self._recently_new.append(min(beyond, SPIKE * least))
+        return change > limit and (sudden or beyond > min(least, NEW_ALWAYS))

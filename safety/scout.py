@@ -24,12 +24,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from safety.thumbnail import Picture
+from safety.thumbnail import Picture, fit
 
 THIN_LONG = 320
 THIN_SHORT = 180
-CELL = 8
-"""Side of a cell in pixels of the thumbnail."""
+CELLS_LONG = 40
+CELLS_SHORT = 22
 
 BLOCK = 3
 """Side in cells of the smallest part that counts as local."""
@@ -101,6 +101,19 @@ def same_picture(one: Cells, other: Cells) -> bool:
     return _strongest(cv2.absdiff(one, other)) < SAME
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Glance:
+    """What a frame looks like: its cells, and what is new against the frame before.
+
+    ``beyond`` is the mean change in grey levels that no motion by up to a cell explains;
+    ``clue`` the strongest sign.
+    """
+
+    cells: Cells
+    beyond: float
+    clue: Clue | None
+
+
 class Scout:
     """Watches the thumbnails of one clip, in memory that does not grow with it."""
 
@@ -111,22 +124,25 @@ class Scout:
             sign: deque([0.0], maxlen=HISTORY) for sign in Sign
         }
 
-    def see(self, thin: Picture) -> tuple[Cells, Clue | None]:
-        """The cells of the next frame's thumbnail (uint8[H,W,3] RGB) and its strongest clue."""
-        high, wide = (max(1, round(side / CELL)) for side in thin.shape[:2])
+    def see(self, thin: Picture) -> Glance:
+        """A look at the next frame's thumbnail, uint8[H,W,3], RGB."""
+        high, wide = fit(*thin.shape[:2], long=CELLS_LONG, short=CELLS_SHORT)
         small = cv2.resize(thin, (wide, high), interpolation=cv2.INTER_AREA)
         cells: Cells = np.asarray(small, np.uint8).reshape(high, wide, 3)
         shares = {
             sign: _share(mask, high, wide)
             for sign, mask in zip(_MASKS, _masks(thin), strict=True)
         }
-        clue = None
-        if self._cells is not None:
-            values = {Sign.LOCAL: _local(self._cells, cells)}
-            values |= {sign: self._new(sign, now) for sign, now in shares.items()}
-            clue = self._strongest(values)
-        self._cells, self._shares = cells, shares
-        return cells, clue
+        before, self._cells = self._cells, cells
+        if before is None:
+            self._shares = shares
+            return Glance(cells=cells, beyond=0.0, clue=None)
+        change = _beyond(before, cells)
+        values = {Sign.LOCAL: _strongest(change)}
+        values |= {sign: self._new(sign, now) for sign, now in shares.items()}
+        self._shares = shares
+        beyond = float(change.max(axis=-1).mean())
+        return Glance(cells=cells, beyond=beyond, clue=self._clue(values))
 
     def _new(self, sign: Sign, now: Shares) -> float:
         before = cv2.dilate(self._shares[sign], _NEIGHBOURS).reshape(now.shape)
@@ -136,7 +152,7 @@ class Scout:
         new = (now >= NEW_COVER) & (now - before >= NEW_GROWTH)
         return float(new.mean())
 
-    def _strongest(self, values: dict[Sign, float]) -> Clue | None:
+    def _clue(self, values: dict[Sign, float]) -> Clue | None:
         best: Clue | None = None
         for sign, value in values.items():
             usual = self._usual[sign]
@@ -177,9 +193,11 @@ def _share(mask: NDArray[np.uint8], high: int, wide: int) -> Shares:
     return np.asarray(small, np.float32).reshape(high, wide) / np.float32(255.0)
 
 
-def _local(before: Cells, now: Cells) -> float:
+def _beyond(before: Cells, now: Cells) -> Cells:
+    """How far each cell lies outside of what was within a cell's distance of it."""
     low, high = cv2.erode(before, _NEIGHBOURS), cv2.dilate(before, _NEIGHBOURS)
-    return _strongest(cv2.max(cv2.subtract(now, high), cv2.subtract(low, now)))
+    low, high = low.reshape(now.shape), high.reshape(now.shape)
+    return np.asarray(cv2.max(cv2.subtract(now, high), cv2.subtract(low, now)), np.uint8)
 
 
 def _strongest(change: NDArray[np.uint8]) -> float:

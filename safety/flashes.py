@@ -55,7 +55,8 @@ TOGETHER = 0.20
 SOFT_TOGETHER = 0.125
 SOFT_SECONDS = 0.1
 LEAST_MOVING = 0.02
-"""A share of changed cells below which motion is not looked for."""
+LEAST_SIDE = 8
+"""A share of changed cells, and cells of a side, below which motion is not looked for."""
 
 EXPLAINED_REST = 0.5
 MOST_EXPLAINED = 0.6
@@ -84,7 +85,7 @@ _LINEAR = np.array(
     [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in np.arange(256) / 255],
     np.float32,
 )
-_LUMINANCE = np.array([[0.2126, 0.7152, 0.0722]], np.float32)
+_LUMINANCE_AND_SUM = np.array([[0.2126, 0.7152, 0.0722], [1.0, 1.0, 1.0]], np.float32)
 
 
 class FlashKind(StrEnum):
@@ -185,8 +186,7 @@ class FlashWatch:
 
     def _one(self, frame: NDArray[np.uint8], time: float, general: _Track, red: _Track) -> None:
         linear = self._linear(frame)
-        light = cv2.transform(linear, _LUMINANCE).reshape(self._grid)
-        total = linear.sum(axis=2)
+        light, total = cv2.split(cv2.transform(linear, _LUMINANCE_AND_SUM))
         redness = RED_SCALE * np.maximum(2.0 * linear[..., 0] - total, 0.0)
         saturated = linear[..., 0] >= SATURATED * np.maximum(total, BLACK)
         motion = _Motion(before=self._before, now=light)
@@ -214,11 +214,12 @@ class _Motion:
 
     def without(self, cells: Mask, before: Map, now: Map) -> Mask:
         """``cells`` without those whose change between the two the shift explains."""
+        if min(now.shape) < LEAST_SIDE:
+            return cells
         if self._shift is None:
             one, two = (np.sqrt(light) for light in self._pair)
-            high, wide = one.shape
-            window = cv2.createHanningWindow((max(wide, 2), max(high, 2)), cv2.CV_32F)
-            shift, _ = cv2.phaseCorrelate(one, two, window[:high, :wide])
+            window = cv2.createHanningWindow(one.shape[::-1], cv2.CV_32F)
+            shift, _ = cv2.phaseCorrelate(one, two, window)
             self._shift = (shift[0], shift[1])
         there = self._explained(cells, before, now, 1.0)
         back = self._explained(cells, before, now, -1.0)

@@ -14,6 +14,7 @@ from safety.pictures import PictureNote, PictureScores
 from safety.policy import Policy
 from safety.sampling import Frames, FrameSampler, Sample
 from safety.verdict import Action, Category, FrameScores, Stage, Verdict
+from safety.watchers import FrameWatcher, Guarded
 
 BATCH_FRAMES = 4
 """How many sampled frames wait in memory for the classifiers."""
@@ -41,7 +42,7 @@ class FrameClassifier(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierFault:
-    """A classifier that gave no usable answer between two times of the clip, in seconds.
+    """A judge that gave no usable answer between two times of the clip, in seconds.
 
     ``error`` is the name of the exception, or "IncompleteAnswer" for wrong or missing rows.
     """
@@ -73,6 +74,8 @@ class FrameReport:
 class FrameGate:
     """Judges a clip: sampler → classifiers → highest score per category → policy.
 
+    Watchers see every frame and add what only their sequence shows.
+
     Whatever cannot be judged is never allowed: no classifier, no frames, a classifier that
     fails or answers incompletely hold the clip; a score that is not a number in 0..1 survives
     the combination, so that the policy blocks. A frame nobody sampled is not judged.
@@ -85,6 +88,7 @@ class FrameGate:
 
     classifiers: tuple[FrameClassifier, ...]
     policy: Policy
+    watchers: tuple[FrameWatcher, ...] = ()
     sampler: FrameSampler = field(default_factory=FrameSampler)
 
     def judge(
@@ -110,13 +114,21 @@ class FrameGate:
         rate or a chunk that makes no sense; an error of the source passes through. In both
         cases there is no verdict and so nothing may be released.
         """
-        counted = _Counted(chunks)
-        names = tuple(classifier.name for classifier in self.classifiers)
+        watches = [Guarded(watcher, fps=fps) for watcher in self.watchers]
+        counted = _Counted(chunks, watches)
+        names = (*(c.name for c in self.classifiers), *(w.name for w in self.watchers))
         looks: list[_Look] = []
         faults: dict[str, ClassifierFault] = {}
         for batch in _batches(self.sampler.sample(counted, fps=fps)):
             looks.extend(self._look(batch, faults))
         looks.sort(key=lambda look: look.index)
+        for watch in watches:
+            _hear(looks, watch)
+            if watch.error:
+                name, end = watch.watcher.name, counted.total / fps
+                faults[name] = ClassifierFault(
+                    judge=name, error=watch.error, start=0.0, end=end
+                )
         lifted = self._lifted(looks, circumstances)
         frames = tuple(look.counted(lifted) for look in looks)
         found = tuple(faults.values())
@@ -210,6 +222,22 @@ class _Look:
         return FrameScores(index=self.index, seconds=self.seconds, scores=scores)
 
 
+def _hear(looks: Sequence[_Look], watch: Guarded) -> None:
+    """Gives each look the score of its moment; a span between two looks counts for the
+    nearest. A watch that failed judged nothing, so its categories stay without a score.
+    """
+    spans = watch.spans()
+    if watch.error:
+        return
+    for look in looks:
+        _raise_to(look.scores, dict.fromkeys(watch.watcher.categories, 0.0))
+    for span in spans:
+        inside = [look for look in looks if span.start <= look.seconds <= span.end]
+        nearest = sorted(looks, key=lambda look: abs(look.seconds - span.start))[:1]
+        for look in inside or nearest:
+            _raise_to(look.scores, {span.category: span.score})
+
+
 def _taken(looks: Sequence[_Look], circumstances: Circumstances) -> frozenset[PictureNote]:
     """What was seen in any look. No face tells an age for certain: beside words that speak of
     a minor, every face may be one.
@@ -268,13 +296,16 @@ def _batches(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
 
 
 class _Counted:
-    """The chunks of a clip, with a count of the frames that went by."""
+    """The chunks of a clip, shown to every watch, with a count of the frames that went by."""
 
-    def __init__(self, chunks: Iterable[Frames]) -> None:
+    def __init__(self, chunks: Iterable[Frames], watches: Sequence[Guarded]) -> None:
         self._chunks = chunks
+        self._watches = watches
         self.total = 0
 
     def __iter__(self) -> Iterator[Frames]:
         for chunk in self._chunks:
+            for watch in self._watches:
+                watch.see(chunk)
             yield chunk
             self.total += len(chunk)

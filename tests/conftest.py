@@ -16,7 +16,7 @@ from gateway.db import Database
 from gateway.schema import migrate
 
 # The same examples in every run: a change is judged by itself. `make fuzz` draws new ones.
-settings.register_profile("steady", derandomize=True)
+settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("fuzz", max_examples=3000, deadline=None, print_blob=True)
 settings.load_profile("steady")
 

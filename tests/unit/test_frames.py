@@ -20,9 +20,11 @@ from safety.sampling import Frames
 from safety.verdict import Action, Category
 
 EXPLICIT, SUGGESTIVE = Category.SEXUAL_EXPLICIT, Category.SEXUAL_SUGGESTIVE
-BOTH = frozenset({EXPLICIT, SUGGESTIVE})
 POLICY = Policy.load(POLICY_PATH)
-CLEAN: Mapping[Category, float] = {EXPLICIT: 0.01, SUGGESTIVE: 0.02}
+JUDGED = frozenset(c for c in Category if POLICY.rules[c].frames is not None)
+CLEAN: Mapping[Category, float] = {
+    **dict.fromkeys(JUDGED, 0.0), EXPLICIT: 0.01, SUGGESTIVE: 0.02
+}  # fmt: skip
 FPS = 8.0
 
 
@@ -32,7 +34,7 @@ class Scripted:
 
     rows: Callable[[Frames], Sequence[Mapping[Category, float]]]
     name: str = "scripted@1"
-    categories: frozenset[Category] = BOTH
+    categories: frozenset[Category] = JUDGED
     seen: list[int] = field(default_factory=list)
 
     def score(self, frames: Frames) -> Sequence[PictureScores]:
@@ -48,7 +50,7 @@ def saying(
 
 def bright(frames: Frames) -> list[dict[Category, float]]:
     """Explicit where the picture is white."""
-    return [{EXPLICIT: float(f.mean() / 255), SUGGESTIVE: 0.0} for f in frames]
+    return [{**CLEAN, EXPLICIT: float(f.mean() / 255)} for f in frames]
 
 
 def gate(*classifiers: FrameClassifier) -> FrameGate:
@@ -69,10 +71,10 @@ def test_a_clip_that_every_classifier_clears_is_allowed():
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_higher_score_counts_whoever_gives_it(order):
-    pair = (saying(CLEAN, "one@1"), saying({EXPLICIT: 0.95, SUGGESTIVE: 0.1}, "two@1"))
+    pair = (saying(CLEAN, "one@1"), saying({**CLEAN, EXPLICIT: 0.95, SUGGESTIVE: 0.1}, "two@1"))
     verdict = gate(*pair[::order]).judge(clip(), fps=FPS)
     assert verdict.action is Action.BLOCK
-    assert verdict.scores == {EXPLICIT: 0.95, SUGGESTIVE: 0.1}
+    assert verdict.scores == {**CLEAN, EXPLICIT: 0.95, SUGGESTIVE: 0.1}
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -135,7 +137,10 @@ def test_a_classifier_that_fails_once_holds_the_clip_and_says_when():
 
 
 def test_a_fault_never_softens_a_block():
-    pair = (Scripted(failing, name="broken@1"), saying({EXPLICIT: 0.95, SUGGESTIVE: 0.1}))
+    pair = (
+        Scripted(failing, name="broken@1"),
+        saying({**CLEAN, EXPLICIT: 0.95, SUGGESTIVE: 0.1}),
+    )
     assert gate(*pair).judge(clip(), fps=FPS).action is Action.BLOCK
 
 
@@ -183,7 +188,7 @@ def test_the_report_holds_every_sampled_frame_in_order_and_counts_all():
 
 def test_the_whole_stream_is_consumed_even_after_a_block():
     left = iter(clip(80))
-    gate(saying({EXPLICIT: 1.0, SUGGESTIVE: 1.0})).judge(left, fps=FPS)
+    gate(saying({**CLEAN, EXPLICIT: 1.0, SUGGESTIVE: 1.0})).judge(left, fps=FPS)
     assert next(left, None) is None
 
 
@@ -246,7 +251,7 @@ def test_a_recognised_person_counts_unless_a_record_allows_exactly_this_person()
 
 
 def test_a_record_does_not_reach_a_clip_with_sexual_content():
-    bare = Recogniser(scores={EXPLICIT: 0.0, SUGGESTIVE: 0.5, Category.PUBLIC_FIGURE: 0.0})
+    bare = Recogniser(scores={**CLEAN, SUGGESTIVE: 0.5, Category.PUBLIC_FIGURE: 0.0})
     assert recognised(bare, PERSON.grant).verdict.action is Action.BLOCK
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -103,7 +103,7 @@ def _homography(
 def _paint(
     picture: Picture, layers: Mask, drawing: Drawing, surface: Surface, rng: Rng
 ) -> None:
-    alpha = layers.astype(np.float32) / 255
+    alpha = layers.astype(np.float32) / np.float32(255)
     under = picture.astype(np.float32)
     field, disc, ink = _colours(under, alpha, drawing, rng)
     if drawing.field is not None:
@@ -271,7 +271,8 @@ def _shadow_of_clouds(
 ) -> NDArray[np.float32]:
     """The folds of cloth as light and dark."""
     fold = np.sin(np.linspace(0, rng.uniform(8, 18), alpha.shape[1]), dtype=np.float32)
-    return _flat(under, alpha, ink, rng) * (1 + 0.25 * fold[None, :, None])
+    shaded = _flat(under, alpha, ink, rng) * (1 + 0.25 * fold[None, :, None])
+    return np.asarray(shaded, np.float32)
 
 
 STYLES: dict[str, Surface] = {
@@ -315,10 +316,6 @@ def damaged(picture: Picture, rng: Rng) -> Picture:
     if rng.random() < 0.7:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(22, 95))]
         coded = cv2.imencode(".jpg", np.ascontiguousarray(done[:, :, ::-1]), quality)[1]
-        done = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[:, :, ::-1], np.uint8)
+        decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+        done = decoded[:, :, ::-1]
     return done
-
-
-def without_ink(drawing: Drawing) -> Drawing:
-    """The empty disc and field, for negatives."""
-    return replace(drawing, ink=np.zeros_like(drawing.ink))

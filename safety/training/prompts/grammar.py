@@ -115,11 +115,11 @@ class Grammar:
     def _framed(self, scene: str, lang: str) -> str:
         part, draw, pick = self._common[lang], self._random.random, self._random.choice
         glue = "" if lang in NO_SPACES else " "
-        if draw() < 0.3:
+        if draw() < 0.4:
             scene = f"{pick(part['before'])}{glue}{scene}"
-        if draw() < 0.35:
+        if draw() < 0.4:
             scene = f"{scene}{pick(part['after'])}"
-        if draw() < 0.25:
+        if draw() < 0.35:
             ending = "。" if lang in NO_SPACES else "."
             sentences = self._random.sample(part["scenery"], k=self._random.randint(1, 3))
             place = self._random.randint(0, len(sentences))

@@ -24,6 +24,7 @@ from safety.encoder import EMBEDDING_WIDTH, Encoder
 from safety.heads import HEADS_FILE, WEIGHTS_DIR
 from safety.lexicon import counts
 from safety.normalize import fold
+from safety.soundness import SEEN_ONLY
 from safety.training.prompts.disguise import DISGUISES
 from safety.training.prompts.grammar import NO_SPACES, Grammar, Row
 from safety.verdict import Category
@@ -36,9 +37,9 @@ BATCH = 384
 WEIGHTS = {"positive": 1.0, "near": 3.0, "everyday": 0.7}
 ARTIST_ROWS = 1200
 # Nothing was learnt about sequences (recall 0 on the tuning sets), so no head pretends to.
-WITHOUT_HEAD = frozenset(
-    {Category.SEXUAL_MINORS, Category.LIVING_ARTIST_STYLE, Category.TEMPORAL_COMPOSITE}
-)
+WITHOUT_HEAD = SEEN_ONLY | {
+    Category.SEXUAL_MINORS, Category.LIVING_ARTIST_STYLE, Category.TEMPORAL_COMPOSITE
+}  # fmt: skip
 HEADS = tuple(c for c in Category if c not in WITHOUT_HEAD)
 PER_SENTENCE = {"en": 8, "*": 6}
 EVERYDAY = {"en": 1500, "*": 900}

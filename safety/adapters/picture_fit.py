@@ -6,6 +6,7 @@ would never be judged, so each processor is tried out before it is used.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -36,16 +37,17 @@ Fit = Callable[[Picture], Picture]
 
 def picture_of(frame: Frame) -> Picture:
     """The frame (uint8[H,W,3], RGB) as a picture with sides of MIN_SIDE to MAX_SIDE."""
-    height, width = frame.shape[:2]
-    new = [min(max(side, MIN_SIDE), MAX_SIDE) for side in (width, height)]
-    if max(width, height) > MAX_SIDE:
-        scale = MAX_SIDE / max(width, height)
-        new = [max(round(side * scale), MIN_SIDE) for side in (width, height)]
-    shortest = int(np.ceil(max(new) / MAX_ASPECT))
-    new = [max(side, shortest) for side in new]
+    size = size_of(frame.shape[1], frame.shape[0])
     picture = Image.fromarray(np.ascontiguousarray(frame))
-    size = (new[0], new[1])
     return picture if size == picture.size else picture.resize(size, Image.Resampling.BICUBIC)
+
+
+def size_of(width: int, height: int) -> tuple[int, int]:
+    """The width and height at which a frame of this size is shown."""
+    scale = min(1.0, MAX_SIDE / max(width, height))
+    wide, high = (max(round(side * scale), MIN_SIDE) for side in (width, height))
+    shortest = math.ceil(max(wide, high) / MAX_ASPECT)
+    return max(wide, shortest), max(high, shortest)
 
 
 def plain(picture: Picture) -> Picture:

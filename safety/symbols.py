@@ -69,7 +69,7 @@ LOOKS = (1.0, 1.18)
 """How much wider than usual each look of the reader is."""
 
 HELD, SURE = 0.6, 0.9
-HOLD_AT = 0.9
+HOLD_AT = 0.95
 SURE_AT = 0.995
 """The reader's probabilities that become the scores ``HELD`` and ``SURE``."""
 
@@ -139,6 +139,14 @@ class SymbolJudge:
             if len(kept) == MAX_PLACES:
                 break
         return kept
+
+    def answers(
+        self, frame: Frame, *, x: float, y: float, extent: float
+    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """What both networks answer there, raw: the finder's best place, the reader's logits."""
+        best = self._candidates(frame)[0]
+        logits = _answer(self._reader.open(), _crop(frame, x, y, extent))[0]
+        return tuple(map(float, best)), tuple(map(float, logits))
 
     def _read(self, frame: Frame, place: NDArray[np.float64]) -> SymbolPlace:
         _, x, y, extent = (float(number) for number in place)

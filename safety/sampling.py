@@ -17,7 +17,7 @@ Bounds: of 2 to 4 only six in each second are looked at, whatever the clip does;
 costs about three looks per second, any other at most nine. Cuts come before clues, the most
 different first; a cut to a picture that was looked at lately (nowhere a part of 2 % differs by
 four grey levels) is not looked at again. What the six leave out is counted, never silent:
-``Samples.skipped_cuts`` is above 0 exactly if the promise of 2 was not kept, and then the clip
+``Samples.skipped_cuts`` is above 0 whenever the promise of 2 was not kept, and then the clip
 as a whole was not fully looked at. Memory is ten frames and a few small arrays, whatever the
 length.
 

@@ -18,8 +18,9 @@ WORD_GAP = 2.5
 ROW_SLIP = 0.55
 """How much a word may slip against the one before it in its line, in letter heights."""
 
-STACK_ROWS = 3
-STACK_LETTERS = 2
+STACK_LETTERS = 3
+STACK_SHAPE = 2.0
+"""Rows of so few letters, in a column so many times as high as wide, may be one word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +83,13 @@ class Page:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Every text by itself, from the top, and all of them as one at the end."""
+        """Every text by itself, from the top, and all of them as one at the end.
+
+        Letters that stand on each other are told as words and as one word.
+        """
         blocks = sorted(_blocks(self.lines), key=lambda block: min(line.top for line in block))
-        alone = tuple(_text(block) for block in blocks)
-        whole = "\n".join(alone)
-        return tuple(dict.fromkeys((*alone, whole))) if alone else ()
+        alone = [text for block in blocks for text in _texts(block)]
+        return tuple(dict.fromkeys((*alone, "\n".join(alone)))) if alone else ()
 
 
 def _blocks(lines: Sequence[Line]) -> list[list[Line]]:
@@ -110,12 +113,14 @@ def _near(one: Line, other: Line) -> bool:
     )
 
 
-def _text(block: Sequence[Line]) -> str:
-    rows = _rows(block)
-    texts = [" ".join(line.text for line in row) for row in rows]
-    if len(texts) >= STACK_ROWS and all(len(text) <= STACK_LETTERS for text in texts):
-        return "".join(texts)
-    return " ".join(texts)
+def _texts(block: Sequence[Line]) -> tuple[str, ...]:
+    rows = [" ".join(line.text for line in row) for row in _rows(block)]
+    text, joined = " ".join(rows), ["".join(row.split()) for row in rows]
+    wide = max(line.right for line in block) - min(line.left for line in block)
+    high = max(line.bottom for line in block) - min(line.top for line in block)
+    if high < STACK_SHAPE * wide or any(len(row) > STACK_LETTERS for row in joined):
+        return (text,)
+    return tuple(dict.fromkeys((text, "".join(joined))))
 
 
 def _rows(block: Sequence[Line]) -> list[list[Line]]:

@@ -80,8 +80,11 @@ class PictureGuard:
         image_processor = processor.image_processor
         self._fit = fit_for(lambda picture: pixels_of(image_processor, picture))
         probe = self._fit(picture_of(np.full((MIN_SIDE, MIN_SIDE, 3), 127, np.uint8)))
-        for label in self._questions:
-            self._inputs([probe], label)
+        try:
+            for label in self._questions:
+                self._inputs([probe], label)
+        except RuntimeError as error:
+            raise GuardRefused(str(error)) from error
 
     @classmethod
     def open(cls, folder: Path, settings: VisionGuardFolder, labels: LabelMap) -> PictureGuard:

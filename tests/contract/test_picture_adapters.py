@@ -361,10 +361,11 @@ def test_texts_that_the_model_cannot_tell_apart_are_refused(
 
 
 def test_a_model_of_another_kind_is_refused(shelf: dict[str, Path]) -> None:
-    refused(shelf["vit"], KINDS["clip"], ".")
-    refused(shelf["clip"], CLASSIFIER, ".")
-    refused(shelf["clip"], LLAMA, ".")
-    refused(shelf["llava"], SHIELD, ".")
+    refused(shelf["vit"], KINDS["clip"], "no processor for pictures and texts")
+    refused(shelf["llava"], KINDS["clip"], "neither CLIP nor SigLIP")
+    refused(shelf["clip"], CLASSIFIER, "not complete")
+    refused(shelf["clip"], LLAMA, "cannot be loaded")
+    refused(shelf["llava"], SHIELD, "cannot be loaded")
 
 
 # --- guards that write ----------------------------------------------------------------------
@@ -522,8 +523,8 @@ def test_shieldgemma_without_its_chat_template_is_refused(tmp_path: Path) -> Non
 
 
 def test_a_question_that_fills_the_context_is_refused(shelf: dict[str, Path]) -> None:
-    refused(shelf["llava"], {**LLAMA, "prompt": "Is it? " * 100 + "?"}, ".")
-    refused(shelf["llava"], {**LLAMA, "max_tokens": 60}, ".")
+    refused(shelf["llava"], {**LLAMA, "prompt": "Is it? " * 100}, "too long")
+    refused(shelf["llava"], {**LLAMA, "max_tokens": 60}, "too long")
 
 
 def test_what_the_folder_says_about_sampling_does_not_matter(

@@ -28,11 +28,21 @@ UNCLEAR_ORIGINS = frozenset({Finding.COULD_NOT_CHECK, Finding.EVIDENCE_DISAGREES
 """Origins with which a picture waits for a person; all others only inform."""
 
 
-class FaceCounter(Protocol):
-    """Counts the faces in a picture."""
+class FacesSeen(Protocol):
+    """The faces in a picture; ``whole`` is False when there may be more."""
 
-    def count(self, picture: Frames) -> int:
-        """How many faces a picture (uint8[H,W,3], RGB) shows."""
+    @property
+    def faces(self) -> Sequence[object]: ...
+
+    @property
+    def whole(self) -> bool: ...
+
+
+class FaceSource(Protocol):
+    """Finds faces; ``safety.faces.FaceFinder`` is the real one."""
+
+    def find(self, frame: Frames) -> FacesSeen:
+        """The faces in a picture (uint8[H,W,3], RGB)."""
         ...
 
 
@@ -76,7 +86,7 @@ class ReferenceGate:
     3. No hash list knows it, in any of eight positions, and its hash is good enough to say so.
     4. Its origin could be checked, and the evidence does not contradict itself.
     5. Each face is that of a person who is recognised and whose consent is on record for
-       this request. Without ``faces``, which counts them, no picture with a face passes.
+       this request. Without ``faces``, which finds them, no picture with a face passes.
 
     What fails or cannot be judged holds it; nothing here makes a verdict milder.
     """
@@ -86,7 +96,7 @@ class ReferenceGate:
     origin: OriginSource
     scratch: Path
     decode: Callable[[Path], StillPicture] = decode_picture
-    faces: FaceCounter | None = None
+    faces: FaceSource | None = None
 
     def judge(
         self, content: bytes, *, circumstances: Circumstances = STRICTEST
@@ -188,19 +198,20 @@ class ReferenceGate:
         circumstances: Circumstances,
     ) -> Iterator[Reason]:
         try:
-            count = None if self.faces is None else self.faces.count(picture.pixels)
-        except Exception:  # noqa: BLE001 - faces that were not counted may be anybody's
+            seen = None if self.faces is None else self.faces.find(picture.pixels)
+        except Exception:  # noqa: BLE001 - a face that was not found may be anybody's
             yield self._fault()
             return
-        if not shown and not count:
+        count = 0 if seen is None else len(seen.faces)
+        if not shown and count == 0 and (seen is None or seen.whole):
             return
-        agreed = {person.grant for person in people} & circumstances.grants
-        liftable = {
-            grant
-            for grant in agreed
-            if self._policy.rules[grant.category].may_lift(circumstances.audience)
+        agreed = {
+            person.subject
+            for person in people
+            if person.grant in circumstances.grants
+            and self._policy.rules[person.category].may_lift(circumstances.audience)
         }
-        if count is not None and 0 < count <= len({grant.subject for grant in liftable}):
+        if seen is not None and seen.whole and 0 < count <= len(agreed):
             return
         rule = self._policy.rules[LIKENESS]
         yield replace(self._fault(LIKENESS), rule=rule.rule, text=rule.text)

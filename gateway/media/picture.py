@@ -76,8 +76,15 @@ def decode_picture(path: Path, limits: PictureLimits | None = None) -> StillPict
         raise _unreadable("too_large")
     command = [sys.executable, "-I", "-B", "-m", "gateway.media.picture_child"]
     done = run_limited([*command, limits.to_json()], limits=limits.process, stdin=path)
-    header, newline, pixels = done.stdout.partition(b"\n")
-    if done.returncode != 0 or not newline or len(header) > MAX_HEADER:
+    if done.returncode != 0:
+        raise _unreadable("broken")
+    return parse_answer(done.stdout, limits)
+
+
+def parse_answer(output: bytes, limits: PictureLimits) -> StillPicture:
+    """The picture in what the process printed. Raises Unreadable for a fault or a lie."""
+    header, newline, pixels = output.partition(b"\n")
+    if not newline or len(header) > MAX_HEADER:
         raise _unreadable("broken")
     return _picture(_told(header), pixels, limits)
 
@@ -97,14 +104,14 @@ def _told(header: bytes) -> dict[str, Any]:
 
 def _picture(told: dict[str, Any], pixels: bytes, limits: PictureLimits) -> StillPicture:
     width, height = (_side(told.get(name), limits.kept_side) for name in ("width", "height"))
-    shown = told.get("shown")
-    if told.get("format") not in MIME or not isinstance(shown, list) or len(shown) != 2:
+    kind, shown = told.get("format"), told.get("shown")
+    if not isinstance(kind, str) or kind not in MIME:
         raise _unreadable("broken")
-    if len(pixels) != width * height * 3:
+    if not isinstance(shown, list) or len(shown) != 2 or len(pixels) != width * height * 3:
         raise _unreadable("broken")
     return StillPicture(
         pixels=np.frombuffer(pixels, np.uint8).reshape(height, width, 3),
-        format=told["format"],
+        format=kind,
         shown=(_side(shown[0], limits.max_side), _side(shown[1], limits.max_side)),
     )
 

@@ -244,6 +244,26 @@ def test_a_bad_body_gets_one_clear_error(
     assert client.get("/v1/videos").json()["data"] == []
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"files": {"prompt": (None, "a"), "input_reference": ("a.png", b"x", "image/png")}},
+        {"files": {"prompt": (None, "a"), "input_reference": (None, "file_123")}},
+        {"json": {"prompt": "a", "input_reference": "file_123"}},
+        {"json": {"prompt": "a", "input_reference": {"image_url": "https://x.test/a.png"}}},
+    ],
+    ids=["file", "form", "id", "address"],
+)
+def test_a_reference_image_is_refused_with_the_reason(
+    client: TestClient, parts: dict[str, Any]
+) -> None:
+    response = client.post("/v1/videos", **parts)
+    assert_error(response, 400, "invalid_value", "input_reference")
+    assert response.json()["error"]["message"] == (
+        "The models here make clips from text only: they take no reference image."
+    )
+
+
 def test_a_body_over_the_limit_is_stopped_while_it_arrives(client: TestClient) -> None:
     def endless() -> Iterator[bytes]:
         for _ in range(100):

@@ -183,6 +183,11 @@ def test_a_score_that_is_no_number_is_kept_for_the_policy_to_block():
     assert all(isnan(score) for score in row.scores.values())
 
 
+def test_a_score_that_is_no_number_counts_even_beside_letters_that_cannot_be_read():
+    (row,) = judged([page("text", unread=(BOX,))], Listener(everything(nan)))
+    assert row.scores.keys() == WORDS_HARM
+
+
 def test_a_reader_that_fails_gives_no_rows():
     with pytest.raises(IndexError):
         PictureTextJudge(reader=Shelf([]), moderators=()).score(pictures(1))

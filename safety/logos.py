@@ -44,9 +44,9 @@ RATIO = 0.82
 
 MIN_AGREEING = 7
 REPROJECTION_PIXELS = 3.0
-MIN_LIKENESS, SURE_LIKENESS = 0.5, 0.7
+MIN_LIKENESS, SURE_LIKENESS = 0.6, 0.7
 MIN_SIDE_PIXELS = 12.0
-MAX_STRETCH = 4.0
+MAX_SQUEEZE = 2.5
 HELD, SURE = 0.7, 0.95
 
 Descriptors = NDArray[np.float32]
@@ -275,9 +275,10 @@ def _corners(logo: Logo, matrix: NDArray[np.float64]) -> NDArray[np.float32] | N
     following = np.roll(sides, -1, axis=0)
     turns = sides[:, 0] * following[:, 1] - sides[:, 1] * following[:, 0]
     lengths = np.hypot(sides[:, 0], sides[:, 1])
-    true_lengths = np.array([wide, high, wide, high])
-    stretch = lengths / true_lengths
-    sound = (turns > 0).all() and stretch.max() < MAX_STRETCH * max(stretch.min(), 1e-6)
+    # What becomes of a small square at two opposite corners: how far it is squeezed.
+    squares = [np.column_stack([sides[i] / wide, sides[i + 1] / high]) for i in (0, 2)]
+    longest, shortest = np.linalg.svd(squares, compute_uv=False).T
+    sound = (turns > 0).all() and (longest < MAX_SQUEEZE * np.maximum(shortest, 1e-6)).all()
     if sound and lengths.max() >= MIN_SIDE_PIXELS:
         return np.asarray(corners, np.float32)
     return None

@@ -143,7 +143,7 @@ class SymbolJudge:
     def answers(
         self, frame: Frame, *, x: float, y: float, extent: float
     ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """What both networks answer there, raw: the finder's best place, the reader's logits."""
+        """Raw: the finder's best place in ``frame``, the reader's logits for the given one."""
         best = self._candidates(frame)[0]
         logits = _answer(self._reader.open(), _crop(frame, x, y, extent))[0]
         return tuple(map(float, best)), tuple(map(float, logits))

@@ -39,6 +39,7 @@ from safety.training.frames.symbols_styles import damaged, place
 
 BATCH = 64
 OTHER_SHARE = 0.55
+MOST_MINED = 10_000
 
 
 def layer(inward: int, outward: int, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:
@@ -172,7 +173,7 @@ def harmless_scene(rng: np.random.Generator, material: Material) -> NDArray[np.u
 def mined(
     first: nn.Module, second: nn.Module, material: Material, count: int, seed: int
 ) -> NDArray[np.uint8]:
-    """Crops of harmless scenes where the finder answers and the reader is not sure."""
+    """Crops of harmless scenes where the finder answers and the reader is least sure."""
     rng = np.random.default_rng([seed, 77])
     crops: list[NDArray[np.uint8]] = []
     with torch.no_grad():
@@ -196,9 +197,9 @@ def mined(
         for begin in range(0, len(found), 256):
             part = torch.from_numpy(found[begin : begin + 256].astype(np.float32) / 255)
             scores.append(torch.softmax(second(part.permute(0, 3, 1, 2)), 1)[:, 0].numpy())
-    hard = np.concatenate(scores) < 0.97
-    print(f"mined {hard.sum()} of {len(found)} places", flush=True)
-    return found[hard]
+    hardest = np.argsort(np.concatenate(scores))[:MOST_MINED]
+    print(f"mined {len(hardest)} of {len(found)} places", flush=True)
+    return found[hardest]
 
 
 def train_finder(material: Material, options: argparse.Namespace) -> None:
@@ -262,10 +263,10 @@ def main() -> None:
     parser.add_argument("material", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--fonts", type=Path, nargs="*", default=[])
-    parser.add_argument("--scenes", type=int, default=14_000)
-    parser.add_argument("--crops", type=int, default=36_000)
-    parser.add_argument("--mined-scenes", type=int, default=12_800)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--scenes", type=int, default=12_000)
+    parser.add_argument("--crops", type=int, default=32_000)
+    parser.add_argument("--mined-scenes", type=int, default=4_000)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--stages", nargs="*", default=["finder", "reader", "harden"])
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()

@@ -126,7 +126,7 @@ def test_ten_percent_of_white_count_where_the_darker_is_below_eighty(low, high, 
         ((200, 0, 0), (255, 0, 0), True),
         ((200, 0, 0), (205, 0, 0), False),
         (BLACK, (60, 0, 0), False),
-        (BLACK, (200, 140, 140), False),
+        (BLACK, (255, 140, 140), False),
         (BLACK, BLUE, False),
         ((120, 90, 90), (220, 190, 190), False),
     ],
@@ -235,6 +235,14 @@ def test_soft_flashing_of_a_picture_fails_as_well(fps):
     light = 0.5 + 0.45 * np.sin(2 * np.pi * 5 * times)
     clip = (texture(7, (90, 160)) * 0.7 + 70)[None] * light[:, None, None, None]
     assert highest(clip.astype(np.uint8), fps) >= FAILED
+
+
+def test_soft_flashing_fails_however_many_frames_it_takes():
+    times = np.arange(288) / 240
+    light = 0.5 + 0.45 * np.sin(2 * np.pi * 4.5 * times)
+    grain = np.random.default_rng(0).uniform(60, 255, (1, HIGH, WIDE, 1)).repeat(3, 3)
+    clip = grain * light[:, None, None, None]
+    assert highest(clip.astype(np.uint8), 240.0) >= FAILED
 
 
 def test_stripes_that_change_places_fail_though_a_shift_explains_them():

@@ -38,6 +38,7 @@ from tests.contract.tiny_pictures import (
     light,
     noise,
     siglip,
+    siglip2,
 )
 from tests.contract.tiny_vision_guards import (
     LLAVA_TEMPLATE,
@@ -80,14 +81,14 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("pictures")
-    names = ("vit", "convnext", "clip", "siglip", "llava", "json", "asked", "shield", "mllama")
-    found = {name: root / name for name in names}
+    found = {name: root / name for name in KINDS}
     for folder in found.values():
         folder.mkdir()
     image_classifier(found["vit"], BIASES)
     image_classifier(found["convnext"], BIASES, problem=MULTI, kind="convnext")
     clip(found["clip"])
     siglip(found["siglip"])
+    siglip2(found["siglip2"])
     vision_writer(found["llava"], UNSAFE, seen={"?": "unsafe"}, rivals={("?", "unsafe"): 0.9})
     vision_writer(found["json"], RATED, seen={'{"rating": "': "Unsafe"})
     vision_writer(found["asked"], {".": ("No",)}, seen={".": "Yes"})
@@ -107,6 +108,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "convnext": CLASSIFIER,
     "clip": {**ZERO_SHOT, "neutral": NEUTRAL},
     "siglip": ZERO_SHOT,
+    "siglip2": ZERO_SHOT,
     "llava": LLAMA,
     "json": JSON,
     "asked": ASKED,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ from transformers import (
     CLIPProcessor,
     ConvNextConfig,
     ConvNextForImageClassification,
+    Siglip2Config,
+    Siglip2Model,
+    Siglip2Processor,
+    Siglip2Tokenizer,
     SiglipConfig,
     SiglipModel,
     SiglipProcessor,
@@ -28,6 +33,7 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from safety.sampling import Frames
@@ -147,6 +153,31 @@ def siglip(folder: Path) -> Path:
     model.save_pretrained(folder)
     pictures = SiglipImageProcessorPil(size={"height": SIDE, "width": SIDE})
     SiglipProcessor(pictures, tokenizer).save_pretrained(folder)
+    return card_of(folder)
+
+
+def siglip2(folder: Path) -> Path:
+    """A SigLIP 2 for pictures of any shape, with random weights."""
+    torch.manual_seed(5)
+    texts = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "\u2581", *ascii_lowercase)
+    # Its processor asks for texts of this length whatever the model has.
+    tokenizer = Siglip2Tokenizer(
+        vocab={text: i for i, text in enumerate(texts)}, merges=[], model_max_length=64
+    )
+    own = {"vocab_size": len(tokenizer), "max_position_embeddings": 64, "pad_token_id": 0}
+    model = Siglip2Model(
+        Siglip2Config(
+            text_config={**layers(), **own, "projection_size": WIDTH},
+            vision_config={**layers(), "num_patches": 16, "patch_size": 8},
+        )
+    )
+    louder(model)
+    with torch.no_grad():
+        model.logit_scale.fill_(1.5)
+        model.logit_bias.fill_(-1.0)
+    model.save_pretrained(folder)
+    pictures = Siglip2ImageProcessorPil(patch_size=8, max_num_patches=16)
+    Siglip2Processor(pictures, tokenizer).save_pretrained(folder)
     return card_of(folder)
 
 

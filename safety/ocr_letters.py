@@ -47,8 +47,9 @@ def line_width(cut: NDArray[np.uint8], *, squeeze: float = 1.0) -> int:
 
     ``squeeze`` in 0..1 makes it narrower; down to about 0.7 that harms no reading.
     """
-    wanted = math.ceil(squeeze * LINE_HEIGHT * cut.shape[1] / cut.shape[0])
-    return min(max(wanted, WIDTH_STEP), MAX_WIDTH)
+    height, width = cut.shape[:2]
+    wanted = math.ceil(squeeze * LINE_HEIGHT * width / height)
+    return int(min(max(wanted, WIDTH_STEP), MAX_WIDTH))
 
 
 def line_input(cut: NDArray[np.uint8], *, squeeze: float = 1.0) -> NDArray[np.float32]:

@@ -36,8 +36,8 @@ TUNE_UNSAFE = ("t2i_riskyprompt", "unsafe_diffusion")
 TUNE = frozenset(CREATIVE + CAPTIONS + TUNE_UNSAFE)
 PER_LANGUAGE = 600
 # Of the creative tuning prompts at most this share may be stopped, or blocked, by all heads.
-STOPPED_SHARE = 0.018
-BLOCKED_SHARE = 0.006
+STOPPED_SHARE = 0.010
+BLOCKED_SHARE = 0.004
 # How much of that each head may use, beside the others: more where fiction comes close.
 ROOM = {
     "violence": 2.0, "gore_graphic": 2.0, "disturbing": 2.0, "sexual_explicit": 2.0,

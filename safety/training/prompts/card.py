@@ -14,7 +14,7 @@ import numpy as np
 from safety.cards import CARD_NAME, WeightsCard
 from safety.verdict import Category
 
-VERSION = "2026.11.2"
+VERSION = "2026.11.3"
 SOURCES = {
     "advbench": ("MIT", "llm-attacks/llm-attacks"),
     "artist_style_prompts": ("MIT; Apache-2.0", "rohitgandikota/erasing @25613d27"),

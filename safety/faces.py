@@ -1,8 +1,8 @@
 """Faces in pictures: where they are, found once and confirmed by a second look.
 
-The detector looks at the whole picture and at overlapping squares of it, so that small faces are
-large enough for it somewhere. Every candidate is then cut out, turned upright and shown to it
-again, as it is and mirrored; only what is a face in both looks is one. The card in
+The detector looks at the whole picture and at overlapping squares of it, so that small faces
+are large enough for it somewhere. Every candidate is then cut out, turned upright and shown to
+it again, as it is and mirrored; only what is a face in both looks is one. The card in
 ``safety/weights/blazeface`` says what was measured.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil, degrees, hypot, atan2
+from math import atan2, ceil, degrees
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safety.face_anchors import SIDE, Detection, Points, detections, merged, shared
+from safety.face_chips import chip
 from safety.nudity_session import VerifiedSession
 from safety.sampling import Frame
 
@@ -27,17 +28,20 @@ DETECTOR_FILE = "blazeface.onnx"
 CANDIDATE_AT = 0.5
 """The detector's score from which a place is looked at again."""
 
-CONFIRMED_AT = 0.7
+CONFIRMED_AT = 0.6
 """The score that both second looks must reach."""
 
-LEVELS = (1.0, 2 / 3)
-"""The sides of the squares, as shares of the picture's shorter side."""
+FACE_AT = 0.68
+"""The least mean of the first look and the worse of the second looks."""
+
+SQUARE = 0.75
+"""The side of the squares, as a share of the picture's shorter side."""
 
 OVERLAP = 1 / 6
 MAX_SQUARES = 16
 MIN_SQUARE = 160
 MAX_CANDIDATES = 24
-LOOK_SIDE = 2.4
+LOOK_SIDE = 4.5
 """The second look sees a square this many times as long as the face."""
 
 SAME_FACE = 0.4
@@ -76,7 +80,7 @@ class FacesFound:
 
 
 class FaceFinder:
-    """Finds faces of at least about a twenty-fifth of the picture's height.
+    """Finds faces of at least about a twentieth of the picture's height.
 
     ``threads`` is how many threads may compute; ``folder`` holds card and weights.
     """
@@ -122,14 +126,8 @@ class FaceFinder:
     def confirmed(self, frame: Frame, candidate: Detection) -> Detection | None:
         """The candidate as two closer looks see it; None when it is no face to one of them."""
         to_frame = _upright(candidate)
-        look = cv2.warpAffine(
-            frame,
-            to_frame,
-            (SIDE, SIDE),
-            flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        plain = self._middle(np.asarray(look, np.uint8))
+        look = chip(frame, to_frame, SIDE)
+        plain = self._middle(look)
         if plain is None:
             return None
         mirror = self._middle(np.ascontiguousarray(look[:, ::-1]))
@@ -138,8 +136,11 @@ class FaceFinder:
         mirror = _mirrored(mirror)
         if shared(plain.box, mirror.box) < SAME_FACE:
             return None
+        score = (candidate.score + min(plain.score, mirror.score)) / 2
+        if not score >= FACE_AT:
+            return None
         return Detection(
-            min(plain.score, mirror.score),
+            score,
             (plain.box + mirror.box) / 2,
             (plain.points + mirror.points) / 2,
         ).moved(to_frame)
@@ -165,21 +166,18 @@ def detector_input(look: Frame) -> NDArray[np.float32]:
 def squares(high: int, wide: int) -> Iterator[tuple[float, float, float]]:
     """Left, top and side of the squares to look at, at most MAX_SQUARES.
 
-    The first holds the whole picture; every place of the picture lies in one of each level.
+    The first holds the whole picture. Every place of the picture lies in another one,
+    unless the picture is small.
     """
-    long, short = max(high, wide), min(high, wide)
-    yield (wide - long) / 2, (high - long) / 2, float(long)
-    left = MAX_SQUARES - 1
-    for level in LEVELS:
-        side = max(1.0, short * level)
-        if side == long or side < MIN_SQUARE:
-            continue
-        while (count := _steps(wide, side) * _steps(high, side)) > left:
-            side *= 1.25
-        left -= count
-        for top in np.linspace(0, high - side, _steps(high, side)):
-            for start in np.linspace(0, wide - side, _steps(wide, side)):
-                yield float(start), float(top), side
+    long, side = float(max(high, wide)), SQUARE * min(high, wide)
+    yield (wide - long) / 2, (high - long) / 2, long
+    if side < MIN_SQUARE:
+        return
+    while _steps(wide, side) * _steps(high, side) >= MAX_SQUARES:
+        side *= 1.25
+    for top in np.linspace(0, max(0.0, high - side), _steps(high, side)):
+        for start in np.linspace(0, max(0.0, wide - side), _steps(wide, side)):
+            yield float(start), float(top), side
 
 
 def _steps(length: int, side: float) -> int:
@@ -208,7 +206,7 @@ def _upright(candidate: Detection) -> Points:
     """float64[2,3]: from the second look to the picture, the eyes level."""
     right_eye, left_eye = candidate.points[:2]
     x, y = (left_eye - right_eye).tolist()
-    angle = atan2(y, x) if hypot(x, y) > 0 else 0.0
+    angle = atan2(y, x)
     scale = max(1.0, candidate.side) * LOOK_SIDE / SIDE
     turn = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), -degrees(angle), scale)
     turn[:, 2] += candidate.centre - SIDE / 2

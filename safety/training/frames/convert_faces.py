@@ -6,8 +6,8 @@
     python safety/training/frames/convert_faces.py embedding \
         face_recognition_models-0.3.0.tar.gz out.onnx
 
-The detector is MediaPipe's BlazeFace (256 x 256) as TensorFlow.js; the embedding is Davis King's
-``dlib_face_recognition_resnet_model_v1``, read here in dlib's own serialisation (dlib,
+The detector is MediaPipe's BlazeFace (256 x 256) as TensorFlow.js; the embedding is Davis
+King's ``dlib_face_recognition_resnet_model_v1``, read here in dlib's own serialisation (dlib,
 ``serialize.h``, ``dnn/core.h``, ``dnn/layers.h``). Needs the ``onnx`` package, neither
 TensorFlow nor dlib. The embedding's weights are stored as float16 and computed with in float32.
 The same archive and the same onnx release give the same bytes.
@@ -215,7 +215,7 @@ class DlibStream:
     def integer(self) -> int:
         """One byte of sign (bit 7) and length, then the little-endian absolute value."""
         (control,) = self.take(1)
-        assert 1 <= control & 0x0F <= 8 and not control & 0x70, hex(control)
+        assert control & 0x7F in range(1, 9), hex(control)
         value = int.from_bytes(self.take(control & 0x0F), "little")
         return -value if control & 0x80 else value
 
@@ -262,8 +262,10 @@ def read_convolution(
     stream.layer_end()
     if first:
         stream.integer()
-    assert stride == across and above == beside == (0 if stride > 1 else high // 2)
-    assert shape[0] == filters == bias_shape[1] and (high, wide) == tuple(shape[2:])
+    assert stride == across
+    assert above == beside == (0 if stride > 1 else high // 2)
+    assert [shape[0], *shape[2:]] == [filters, high, wide]
+    assert bias_shape[1] == filters
     split = int(np.prod(shape))
     kernel, bias = values[:split].reshape(shape), values[split:]
     stream.word("affine_")

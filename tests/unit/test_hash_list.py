@@ -92,14 +92,14 @@ def test_a_list_is_named_once_with_its_nearest_hash() -> None:
     both = HashLists(
         [
             HashList(name="a", category=MINORS, version="1", hashes=balanced(1) + near + KNOWN),
-            HashList(name="b", category=TERROR, version="2", hashes=balanced(2) + near),
+            HashList(name="b", category=TERROR, version="2", hashes=near + balanced(2)),
             HashList(name="c", category=TERROR, version="3", hashes=balanced(3)),
         ]
     )
     found = both.find(CHINA).listed
     assert [(f.name, f.category, f.row, f.distance) for f in found] == [
         ("a", MINORS, 2, 0),
-        ("b", TERROR, 1, 2),
+        ("b", TERROR, 0, 2),
     ]
 
 

@@ -395,6 +395,22 @@ def test_a_listed_picture_never_passes_the_public(
     assert "ngo" not in " ".join(reason.text for reason in report.verdict.reasons)
 
 
+@pytest.mark.parametrize(
+    ("category", "action"),
+    [(Category.EXTREMISM_TERROR, Action.BLOCK), (Category.FLASHING_LIGHT, Action.REVIEW)],
+    ids=["judges words", "judges neither"],
+)
+def test_a_list_counts_where_the_policy_judges_no_pictures_for_it(
+    gate: ReferenceGate, category: Category, action: Action
+) -> None:
+    rule = replace(POLICY.rules[category], frames=None)
+    policy = replace(POLICY, rules={**POLICY.rules, category: rule})
+    deaf = replace(
+        gate, frames=replace(gate.frames, policy=policy), lists=lambda: known(category)
+    )
+    assert judged(deaf).verdict.action is action
+
+
 def test_nobody_may_release_a_listed_picture_of_a_minor(gate: ReferenceGate) -> None:
     report = judged(
         replace(gate, lists=lambda: known(Category.SEXUAL_MINORS)), audience=Audience.INTERNAL
@@ -452,6 +468,12 @@ def grants(*people: Named) -> frozenset[Grant]:
     return frozenset(person.grant for person in people)
 
 
+def unknown_face(report: ReferenceReport) -> bool:
+    """Whether our own rule about faces spoke, which gives no time."""
+    rule = POLICY.rules[LIKENESS].rule
+    return any(r.rule == rule and r.start is None for r in report.verdict.reasons)
+
+
 def test_a_face_passes_with_the_consent_of_that_person_only(gate: ReferenceGate) -> None:
     with_ada = looking(gate, Looker(notes=FACE, named=(ADA,)), faces=Faces(1))
     allowed = judged(with_ada, audience=Audience.INTERNAL, grants=grants(ADA))
@@ -460,6 +482,7 @@ def test_a_face_passes_with_the_consent_of_that_person_only(gate: ReferenceGate)
     for others in (frozenset(), grants(BEN)):
         stopped = judged(with_ada, audience=Audience.INTERNAL, grants=others)
         assert stopped.verdict.action is not Action.ALLOW
+        assert unknown_face(stopped)
 
 
 @pytest.mark.parametrize(

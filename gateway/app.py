@@ -19,6 +19,7 @@ from gateway.clips import Clips
 from gateway.confined import foreign_credentials
 from gateway.db import Database
 from gateway.errors import ConfigurationFault
+from gateway.frame_judges import frame_gate
 from gateway.hash_lists import HashListRegistry
 from gateway.jobs import JobQueue, Worker, migrate_engine
 from gateway.keystore import random_secret, watermark_secrets
@@ -156,7 +157,9 @@ class Gateway:
     @cached_property
     def frames(self) -> FrameGate:
         """The frame gate."""
-        return judges.frame_gate(self.policy)
+        return frame_gate(
+            self.policy, self.prompts.moderators, self.hash_lists.in_force, self.settings
+        )
 
     @cached_property
     def hash_lists(self) -> HashListRegistry:

@@ -14,12 +14,10 @@ from safety.adapters.label_map import LabelMap
 from safety.adapters.moderations_service import ModerationsService, ServiceKey
 from safety.adapters.transformers_guard import TransformersGuard
 from safety.assembly import AssemblyInvalid
-from safety.frames import FrameGate
 from safety.gazetteer import Gazetteer
 from safety.masking import NameMask
 from safety.moderation import PromptGate, PromptModerator
 from safety.negative import NegativeTermsInvalid
-from safety.nudity import NsfwJs, OpenNsfw
 from safety.policy import POLICY_PATH, Policy, PolicyInvalid
 from safety.rules import RuleBook, RuleModerator, RulesInvalid
 from safety.shadow import Shadowed
@@ -106,8 +104,3 @@ def submission_gate(gate: PromptGate) -> SubmissionGate:
         return SubmissionGate(gate=gate)
     except (AssemblyInvalid, NegativeTermsInvalid) as fault:
         raise ConfigurationFault(UNREADABLE_RULES) from fault
-
-
-def frame_gate(policy: Policy) -> FrameGate:
-    """The gate before anything is marked."""
-    return FrameGate(classifiers=(OpenNsfw(), NsfwJs()), policy=policy)

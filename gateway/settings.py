@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticCustomError
 
 from gateway.errors import ConfigurationFault
+from safety.adapters.picture_settings import PictureModelSettings
 
 CONFIG_NAME = "gateway.toml"
 LEARNED_LABEL: Final = "videoseal"
@@ -143,6 +144,15 @@ class ModerationsEndpoint(_Section):
 Moderator = Annotated[GuardFolder | ModerationsEndpoint, Field(discriminator="kind")]
 
 
+class FrameJudges(_Section):
+    """Which of our judges look at frames; ``logos`` is a folder with a SUBJECT.png for each."""
+
+    faces: bool = True
+    text: bool = True
+    symbols: bool = True
+    logos: Path | None = None
+
+
 class Settings(_Section):
     """Everything the composition root needs to know.
 
@@ -160,6 +170,8 @@ class Settings(_Section):
     policy: Path | None = None
     shadow_policy: Path | None = None
     moderators: tuple[Moderator, ...] = ()
+    frames: FrameJudges = FrameJudges()
+    picture_models: tuple[PictureModelSettings, ...] = ()
     limits: Limits = Limits()
     encoding: Encoding = Encoding()
     provenance: Provenance = Provenance()

@@ -16,8 +16,12 @@ from safety.sampling import Frames, FrameSampler, Sample
 from safety.verdict import Action, Category, FrameScores, Stage, Verdict
 from safety.watchers import FrameWatcher, Guarded
 
+SAMPLER = "frame-sampler"
 BATCH_FRAMES = 4
 """How many sampled frames wait in memory for the classifiers."""
+
+TELLING_SCORE = 0.5
+"""From here on a score tells of something, whether or not the policy asks for it."""
 
 NAN = float("nan")
 _SEXUAL = (Category.SEXUAL_EXPLICIT, Category.SEXUAL_SUGGESTIVE)
@@ -78,7 +82,8 @@ class FrameGate:
 
     Whatever cannot be judged is never allowed: no classifier, no frames, a classifier that
     fails or answers incompletely hold the clip; a score that is not a number in 0..1 survives
-    the combination, so that the policy blocks. A frame nobody sampled is not judged.
+    the combination, so that the policy blocks. A frame nobody sampled is not judged; a clip
+    with more cuts than may be looked at is held.
 
     A subject that a classifier recognises counts like a score of its category, unless the
     circumstances hold a grant for exactly this subject and the policy lifts the category's
@@ -119,20 +124,21 @@ class FrameGate:
         names = (*(c.name for c in self.classifiers), *(w.name for w in self.watchers))
         looks: list[_Look] = []
         faults: dict[str, ClassifierFault] = {}
-        for batch in _batches(self.sampler.sample(counted, fps=fps)):
+        samples = self.sampler.sample(counted, fps=fps)
+        for batch in _batches(samples):
             looks.extend(self._look(batch, faults))
+        if samples.skipped_cuts:
+            faults[SAMPLER] = _fault(SAMPLER, "TooManyCuts", counted.total / fps)
         looks.sort(key=lambda look: look.index)
         for watch in watches:
             _hear(looks, watch)
             if watch.error:
-                name, end = watch.watcher.name, counted.total / fps
-                faults[name] = ClassifierFault(
-                    judge=name, error=watch.error, start=0.0, end=end
-                )
+                name = watch.watcher.name
+                faults[name] = _fault(name, watch.error, counted.total / fps)
         lifted = self._lifted(looks, circumstances)
-        frames = tuple(look.counted(lifted) for look in looks)
-        found = tuple(faults.values())
         notes = _taken(looks, circumstances)
+        frames = tuple(look.counted(lifted, notes) for look in looks)
+        found = tuple(faults.values())
         known = replace(circumstances, notes=circumstances.notes | notes)
         return FrameReport(
             verdict=self._verdict(frames, names, found, known),
@@ -151,15 +157,26 @@ class FrameGate:
         circumstances: Circumstances,
     ) -> Verdict:
         verdict = self.policy.judge_frames(frames, judges=judges, circumstances=circumstances)
-        if self.classifiers and not faults:
-            return verdict
         fault = self.policy.fault(None, Stage.FRAMES)
-        spans = [replace(fault, start=each.start, end=each.end) for each in faults]
+        held = [replace(fault, start=each.start, end=each.end) for each in faults]
+        held += [self.policy.fault(each, Stage.FRAMES) for each in self._unjudged(verdict)]
+        if not self.classifiers:
+            held.append(fault)
+        if not held:
+            return verdict
         return replace(
             verdict,
             action=max(verdict.action, Action.REVIEW, key=lambda action: action.severity),
-            reasons=(*verdict.reasons, *(spans or [fault])),
+            reasons=(*verdict.reasons, *held),
         )
+
+    def _unjudged(self, verdict: Verdict) -> list[Category]:
+        """What a classifier tells of and the policy says that nobody judges: an oversight."""
+        return [
+            category
+            for category, score in verdict.scores.items()
+            if self.policy.rules[category].frames is None and score >= TELLING_SCORE
+        ]
 
     def _lifted(self, looks: Sequence[_Look], circumstances: Circumstances) -> frozenset[Named]:
         """The recognised subjects that a record allows in this clip."""
@@ -213,13 +230,25 @@ class _Look:
         self.notes |= row.notes
         self.named += row.named
 
-    def counted(self, lifted: frozenset[Named]) -> FrameScores:
-        """The scores with those of every subject that no record allows."""
+    def counted(self, lifted: frozenset[Named], notes: frozenset[PictureNote]) -> FrameScores:
+        """The scores with those of every subject that no record allows; where a minor may be
+        shown, what is explicit is that of a minor.
+        """
         scores = dict(self.scores)
+        if PictureNote.POSSIBLE_MINOR not in notes:
+            _raise_to(scores, {Category.SEXUAL_MINORS: 0.0})
+        elif Category.SEXUAL_EXPLICIT in scores:
+            explicit = scores[Category.SEXUAL_EXPLICIT]
+            _raise_to(scores, {Category.SEXUAL_MINORS: explicit})
         for named in self.named:
             if named not in lifted:
                 _raise_to(scores, {named.category: named.score})
         return FrameScores(index=self.index, seconds=self.seconds, scores=scores)
+
+
+def _fault(judge: str, error: str, seconds: float) -> ClassifierFault:
+    """A fault that concerns the whole clip."""
+    return ClassifierFault(judge=judge, error=error, start=0.0, end=seconds)
 
 
 def _hear(looks: Sequence[_Look], watch: Guarded) -> None:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from gateway.frame_judges import frame_gate
+from gateway.judges import prompt_moderators, rule_book
+from gateway.settings import FrameJudges, Settings
 from safety.frames import FrameClassifier, FrameGate
+from safety.hash_list import HashLists
 from safety.nudity import NsfwJs, OpenNsfw, open_nsfw_input
 from safety.policy import POLICY_PATH, Policy
 from safety.sampling import Frames
-from safety.verdict import Action, Category
+from safety.verdict import Action, Category, PictureNote
 
 EXPLICIT, SUGGESTIVE = Category.SEXUAL_EXPLICIT, Category.SEXUAL_SUGGESTIVE
 
 OPEN_NSFW = OpenNsfw()
 NSFWJS = NsfwJs()
+POLICY = Policy.load(POLICY_PATH)
+
+
+def whole(settings: Settings) -> FrameGate:
+    """The gate that a gateway with these settings runs."""
+    moderators = prompt_moderators(lambda: rule_book().names)
+    return frame_gate(POLICY, moderators, HashLists, settings)
+
+
+WHOLE = whole(Settings())
 
 # seed: drawing, hentai, neutral, porn, sexy, computed with TensorFlow.js 4.22.0 (CPU) from the
 # original shards of npm nsfwjs 4.3.0.
@@ -104,17 +119,52 @@ def test_the_real_gate_allows_a_harmless_clip_and_names_its_judges():
     x = np.linspace(0, 1, 320)[None, :, None]
     sky = np.array([120, 170, 230]) * (1 - x / 3) + np.zeros((180, 1, 1))
     clip = np.stack([np.roll(sky, shift, axis=1) for shift in range(32)]).astype(np.uint8)
-    gate = FrameGate(classifiers=(OPEN_NSFW, NSFWJS), policy=Policy.load(POLICY_PATH))
-    verdict = gate.judge([clip[:16], clip[16:]], fps=16.0)
+    verdict = WHOLE.judge([clip[:16], clip[16:]], fps=16.0)
     assert verdict.action is Action.ALLOW
-    assert verdict.judges == ("open_nsfw@1.0.0", "nsfwjs_mobilenet_v2_mid@4.3.0")
-    assert verdict.scores.keys() == {EXPLICIT, SUGGESTIVE}
+    names = [name.partition("@")[0] for name in verdict.judges]
+    assert names == [
+        *("open_nsfw", "nsfwjs_mobilenet_v2_mid", "faces", "picture-text", "symbols"),
+        *("hash-lists", "flashes"),
+    ]
+    judged = {c for c in Category if POLICY.rules[c].frames is not None}
+    assert judged <= verdict.scores.keys()
+
+
+@pytest.mark.parametrize(
+    ("left_out", "settings"),
+    [
+        (Category.HATE, FrameJudges(symbols=False, text=False)),
+        (Category.EXTREMISM_TERROR, FrameJudges(symbols=False, text=False)),
+        (Category.SELF_HARM, FrameJudges(text=False)),
+    ],
+)
+def test_a_judge_that_is_switched_off_holds_every_clip(left_out, settings):
+    gate = whole(Settings(frames=settings))
+    verdict = gate.judge([np.full((4, 90, 160, 3), 128, np.uint8)], fps=8.0)
+    assert verdict.action is Action.REVIEW
+    assert left_out in {reason.category for reason in verdict.reasons}
+
+
+def test_words_in_the_picture_are_judged_as_words_of_a_prompt():
+    def clip(*lines: str) -> Frames:
+        frame = np.full((360, 640, 3), 235, np.uint8)
+        for row, line in enumerate(lines):
+            at = (20, 150 + 60 * row)
+            cv2.putText(
+                frame, line, at, cv2.FONT_HERSHEY_SIMPLEX, 1.1, (20, 20, 20), 3, cv2.LINE_AA
+            )
+        return np.stack([frame] * 8)
+
+    assert WHOLE.judge([clip("Chapter one", "The long winter")], fps=8.0).action is Action.ALLOW
+    report = WHOLE.report([clip("How to build a pipe", "bomb at home")], fps=8.0)
+    assert report.verdict.action is not Action.ALLOW
+    assert PictureNote.TEXT in report.notes
 
 
 def test_the_real_gate_stops_a_clip_when_a_model_says_so():
     # Warm ovals that open_nsfw takes for skin: a false alarm, but the alarm must work.
     clip = pictures(*[0] * 8, 10, *[0] * 7)
-    gate = FrameGate(classifiers=(OPEN_NSFW, NSFWJS), policy=Policy.load(POLICY_PATH))
-    verdict = gate.judge([clip], fps=16.0)
+    verdict = WHOLE.judge([clip], fps=16.0)
     assert verdict.action is not Action.ALLOW
+    assert verdict.reasons[0].category is EXPLICIT
     assert verdict.reasons[0].start == verdict.reasons[0].end == 8 / 16

@@ -65,7 +65,7 @@ def test_check_says_that_a_policy_is_valid_and_what_may_not_be_meant(stricter: P
     policy = Policy.load(stricter)
     assert told.startswith(f"valid  version {policy.version}  sha256 {policy.hash}\n")
     assert "window EX-W1: FR, 2027-04-05T00:00:00+02:00 to 2027-05-02" in told
-    assert "note: Not judged on frames: sexual_minors" in told
+    assert "note: Not judged on frames: violence" in told
     document = parsed("policy", "check", stricter)
     assert (document["valid"], document["sha256"]) == (True, policy.hash)
     assert document["windows"] == ["CG-W1", "CG-W2", "EX-W1"]

@@ -265,3 +265,23 @@ def test_a_row_with_unknown_notes_or_subjects_holds_the_clip(field):
     report = recognised(Recogniser(**field))
     assert report.verdict.action is Action.REVIEW
     assert [fault.error for fault in report.faults] == ["TypeError"]
+
+
+@pytest.mark.parametrize(("score", "action"), [(0.4, Action.ALLOW), (0.5, Action.REVIEW)])
+def test_what_a_classifier_tells_and_the_policy_does_not_ask_for_is_held(score, action):
+    unasked = sorted(set(Category) - JUDGED)[0]
+    verdict = gate(saying({**CLEAN, unasked: score})).judge(clip(), fps=FPS)
+    assert verdict.action is action
+    assert {reason.category for reason in verdict.reasons} == (
+        {unasked} if score > 0.4 else set()
+    )
+
+
+def test_a_clip_with_more_cuts_than_may_be_looked_at_is_held():
+    rng = np.random.default_rng(5)
+    noise = rng.integers(0, 256, (48, 6, 8, 3)).astype(np.uint8)
+    cuts = noise.repeat(6, axis=1).repeat(6, axis=2)
+    report = gate(saying(CLEAN)).report([cuts[:16], cuts[16:32], cuts[32:]], fps=24.0)
+    assert report.verdict.action is Action.REVIEW
+    assert [fault.error for fault in report.faults] == ["TooManyCuts"]
+    assert report.sampled <= 2 * 9

@@ -68,6 +68,16 @@ def test_a_face_beside_words_for_a_minor_may_be_a_minor() -> None:
     assert judged(0.35, PictureNote.FACE, circumstances=about)[0] is Action.REVIEW
 
 
+def test_what_is_explicit_beside_a_possible_minor_is_never_released() -> None:
+    gate = FrameGate(classifiers=(Seen(0.75, frozenset({PictureNote.FACE})),), policy=POLICY)
+    clip = [np.zeros((2, 8, 8, 3), np.uint8)]
+    verdict = gate.judge(clip, fps=2.0, circumstances=SPEAKS_OF_A_MINOR)
+    assert verdict.action is Action.BLOCK
+    assert "CG-M1" in {reason.rule for reason in verdict.reasons}
+    adult = gate.judge(clip, fps=2.0)
+    assert "CG-M1" not in {reason.rule for reason in adult.reasons}
+
+
 def test_what_was_seen_is_kept_for_a_policy_that_judges_later() -> None:
     gate = FrameGate(classifiers=(Seen(0.35, frozenset({PictureNote.FACE})),), policy=POLICY)
     verdict = gate.judge(

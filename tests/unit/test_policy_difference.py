@@ -140,7 +140,7 @@ def test_remarks_say_what_may_not_be_meant() -> None:
         idle.replace('"block"', '"review"').replace("deception_misinfo", "violence")
     )
     told = " ".join(remarks(policy.rules, policy.windows, now=NOON))
-    assert "Not judged on frames: sexual_minors" in told
+    assert "Not judged on frames: violence" in told
     assert "for studio or internal: violence, disturbing" in told
     assert "EX-W1 changes nothing for: prompt_attack" in told
     assert "is over" not in told

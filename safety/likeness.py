@@ -63,11 +63,6 @@ class Enrolled:
         rows.flags.writeable = False
         object.__setattr__(self, "templates", rows)
 
-    def distance(self, vector: Vector) -> float:
-        """How far a face is from the nearest template; 0 for the same, 0.6 a likely match."""
-        apart = self.templates.astype(np.float64) - vector.astype(np.float64)
-        return float(np.sqrt((apart * apart).sum(1)).min())
-
 
 @dataclass(frozen=True, kw_only=True)
 class FaceRegistry:
@@ -75,8 +70,14 @@ class FaceRegistry:
 
     people: tuple[Enrolled, ...] = ()
     digest: str = field(init=False)
+    _rows: Templates = field(init=False, repr=False, compare=False)
+    _starts: NDArray[np.intp] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        rows = [np.zeros((0, SIZE), np.float32), *(each.templates for each in self.people)]
+        counts = [len(person.templates) for person in self.people]
+        object.__setattr__(self, "_rows", np.concatenate(rows))
+        object.__setattr__(self, "_starts", np.cumsum([0, *counts[:-1]], dtype=np.intp))
         each = sorted(_fingerprint(person) for person in self.people)
         object.__setattr__(self, "digest", hashlib.sha256(b"".join(each)).hexdigest()[:12])
 
@@ -89,15 +90,22 @@ class FaceRegistry:
         if vector.shape != (SIZE,) or not np.isfinite(vector).all():
             raise ValueError("A face is a vector of 128 numbers.")
         best: dict[tuple[Category, str], float] = {}
-        for person in self.people:
+        for person, distance in zip(self.people, self._distances(vector), strict=True):
             key = (person.category, person.subject)
-            best[key] = max(best.get(key, 0.0), score_of(person.distance(vector)))
+            best[key] = max(best.get(key, 0.0), score_of(distance))
         found = [
             Named(category=category, subject=subject, score=score)
             for (category, subject), score in best.items()
             if score >= TOLD_FROM
         ]
         return tuple(sorted(found, key=lambda one: (-one.score, one.subject)))
+
+    def _distances(self, vector: Vector) -> list[float]:
+        """How far the face is from the nearest template of each person."""
+        if not self.people:
+            return []
+        nearest = np.linalg.norm(self._rows - vector, axis=1)
+        return [float(each) for each in np.minimum.reduceat(nearest, self._starts)]
 
 
 def score_of(distance: float) -> float:

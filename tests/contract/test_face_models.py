@@ -11,7 +11,7 @@ import pytest
 
 from safety.cards import WeightsCard, WeightsMissing
 from safety.face_anchors import SIDE, detections
-from safety.face_embedding import EMBEDDING_FOLDER, FaceEmbedding, face_chip, maker
+from safety.face_embedding import EMBEDDING_FOLDER, LAYOUT, FaceEmbedding, face_chip, maker
 from safety.face_judge import FaceJudge
 from safety.faces import DETECTOR_FOLDER, FaceFinder, detector_input
 from safety.likeness import Enrolled, FaceRegistry
@@ -82,6 +82,20 @@ def test_weights_that_differ_from_their_card_are_not_opened(tmp_path):
         FaceEmbedding(folder=tmp_path).load()
     with pytest.raises(WeightsMissing):
         FaceFinder(folder=tmp_path).load()
+
+
+def test_faces_lie_in_the_chip_as_dlib_lays_them():
+    # dlib, image_transforms/interpolation.h, get_face_chip_details: the mean face (eyes, tip
+    # of the nose, mouth), with a padding of 0.25 around it.
+    mean_face = np.array(
+        [(0.2273, 0.2214), (0.7528, 0.2212), (0.4901, 0.5156), (0.4901, 0.785)]
+    )
+    assert np.abs(LAYOUT - (mean_face + 0.25) / 1.5 * 150).max() < 1.5
+
+
+def test_templates_that_are_stored_now_can_be_read_later():
+    # Whoever changes this makes every enrolled person enrol again.
+    assert maker().hex()[:16] == "570f638cf3f3728c"
 
 
 def test_the_maker_changes_with_the_weights(tmp_path):

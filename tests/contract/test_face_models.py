@@ -12,6 +12,7 @@ import pytest
 from safety.cards import WeightsCard, WeightsMissing
 from safety.face_anchors import SIDE, detections
 from safety.face_embedding import EMBEDDING_FOLDER, LAYOUT, FaceEmbedding, face_chip, maker
+from safety.face_enrolment import Enrolment, EnrolmentRefused, Refusal
 from safety.face_judge import FaceJudge
 from safety.faces import DETECTOR_FOLDER, FaceFinder, detector_input
 from safety.likeness import Enrolled, FaceRegistry
@@ -187,3 +188,23 @@ def test_the_answer_of_another_model_is_refused():
         detections(np.zeros(17, np.float32), least=0.5)
     with pytest.raises(RuntimeError):
         detections(np.full(896 * 17, np.nan, np.float32), least=0.5)
+
+
+def test_a_real_portrait_can_be_enrolled_and_is_recognised_smaller():
+    portrait = packaged("astronaut.png")[:300, 60:400]
+    rows = Enrolment(finder=FINDER, embedding=EMBEDDING).templates([portrait])
+    ada = Enrolled(subject="ada", category=PUBLIC, templates=rows)
+    small = cv2.resize(portrait, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    frame = on_canvas(np.ascontiguousarray(small[:, ::-1]), top=300, left=900)
+    registry = FaceRegistry(people=(ada,))
+    judge = FaceJudge(registry=lambda: registry, finder=FINDER, embedding=EMBEDDING)
+    (named,) = judge.score(frame[None])[0].named
+    assert named.subject == "ada"
+    assert named.score >= 0.9
+
+
+def test_a_blurred_portrait_cannot_be_enrolled():
+    blurred = cv2.GaussianBlur(packaged("astronaut.png")[:300, 60:400], (0, 0), 4)
+    with pytest.raises(EnrolmentRefused) as caught:
+        Enrolment(finder=FINDER, embedding=EMBEDDING).templates([blurred])
+    assert caught.value.refusal in {Refusal.TOO_BLURRED, Refusal.NO_FACE}

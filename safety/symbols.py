@@ -69,9 +69,19 @@ LOOKS = (1.0, 1.18)
 """How much wider than usual each look of the reader is."""
 
 HELD, SURE = 0.6, 0.9
-HOLD_AT = 0.95
-SURE_AT = 0.995
-"""The reader's probabilities that become the scores ``HELD`` and ``SURE``."""
+HOLD_AT: Mapping[str, float] = {
+    "tilted_hooked_cross": 0.5,
+    "hooked_cross": 0.45,
+    "sig_runes": 0.8,
+    "ring_cross": 0.8,
+    "sun_wheel": 0.8,
+    "banner": 0.8,
+}
+"""The reader's chance that becomes the score ``HELD``, by the symbol it names. Chosen on the
+material for training with fresh seeds: about the highest of 200 harmless pictures."""
+
+SURE_AT = 0.98
+"""The reader's chance of this very symbol that becomes the score ``SURE``."""
 
 MAY_BE_SURE = frozenset({"tilted_hooked_cross", "sun_wheel", "sig_runes"})
 CEILING = 0.89
@@ -250,12 +260,9 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def _calibrated(symbol: str, any_symbol: float, this_one: float) -> float:
     """The score of a place; NaN stays NaN."""
-    chance = this_one if symbol in MAY_BE_SURE and this_one >= SURE_AT else any_symbol
-    knots = (0.0, HOLD_AT, SURE_AT, 1.0)
-    score = float(np.interp(chance, knots, (0.0, HELD, SURE, 1.0)))
     if symbol in MAY_BE_SURE and this_one >= SURE_AT:
-        return score
-    return min(score, CEILING) if score == score else score
+        return float(np.interp(this_one, (SURE_AT, 1.0), (SURE, 1.0)))
+    return float(np.interp(any_symbol, (0.0, HOLD_AT[symbol], 1.0), (0.0, HELD, CEILING)))
 
 
 def _scores(found: Sequence[SymbolPlace]) -> Mapping[Category, float]:

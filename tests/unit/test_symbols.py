@@ -57,7 +57,8 @@ def test_a_place_without_a_number_is_never_hidden_by_another(order):
 
 @pytest.mark.parametrize("symbol", CLASSES[1:])
 def test_the_score_reaches_a_hold_where_it_was_calibrated_and_never_falls(symbol):
-    assert _calibrated(symbol, HOLD_AT, HOLD_AT) == pytest.approx(HELD)
+    hold = HOLD_AT[symbol]
+    assert _calibrated(symbol, hold, hold) == pytest.approx(HELD)
     scores = [_calibrated(symbol, chance, chance) for chance in np.linspace(0, 1, 500)]
     assert scores == sorted(scores)
     assert 0.0 <= scores[0] <= scores[-1] <= 1.0

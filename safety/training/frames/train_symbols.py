@@ -238,6 +238,7 @@ def harden(material: Material, options: argparse.Namespace) -> None:
         network.load_state_dict(state)
         network.eval()
     hard = mined(first, second, material, options.mined_scenes, options.seed)
+    np.save(options.out / "hard.npy", hard)
     with np.load(options.out / "crops.npz") as drawn:
         crops = np.concatenate([drawn["crops"], hard, hard])
         labels = np.concatenate([drawn["labels"], np.zeros(2 * len(hard), np.int64)])

@@ -49,7 +49,6 @@ from gateway.verify import Verifier
 from generator.cards import ModelCard, read_card
 from generator.diffusion import DiffusersGenerator
 from generator.errors import WeightsMissing as ModelWeightsMissing
-from safety.faces import FaceFinder
 from safety.frames import FrameGate
 from safety.moderation import PromptGate
 from safety.policy import Policy
@@ -172,7 +171,6 @@ class Gateway:
         """The gate for a picture that a clip is to begin with."""
         return ReferenceGate(
             frames=self.frames,
-            faces=FaceFinder(),
             lists=self.hash_lists.in_force,
             origin=self.origins,
             scratch=self.settings.work_dir,

@@ -68,4 +68,5 @@ def _others(settings: Settings) -> Iterator[FrameClassifier]:
         try:
             yield picture_model(other)
         except AdapterFault as fault:
-            raise ConfigurationFault(f"Picture model {number} cannot be used. {fault}") from fault
+            told = f"Picture model {number} cannot be used. {fault}"
+            raise ConfigurationFault(told) from fault

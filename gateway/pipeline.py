@@ -24,7 +24,7 @@ from gateway.record import (
     Order,
     Outcome,
     Record,
-    Stopped,
+    demand_allowed,
     event_id,
     judged,
     submission_of,
@@ -43,7 +43,7 @@ from gateway.store import Ref, Released, Vault
 from generator.clip import GenerationRequest, Generator
 from generator.errors import GenerationError
 from safety.moderation import MINOR_NOTE
-from safety.verdict import Action, Stage
+from safety.verdict import Stage
 from watermark.payload import Payload
 from watermark.reading import Reading
 
@@ -61,7 +61,6 @@ ENTRIES = {
 DEADLINE_SECONDS = dict(zip(STAGES, (60, 1800, 900, 900, 300, 900), strict=True))
 PROGRESS_EVERY_SECONDS = 0.5
 COVER_TIMEOUT_SECONDS = 60.0
-FAULT = "The clip could not be judged, so it is not released."
 
 
 # --- evidence: only this file builds it (tests/contract/test_architecture.py) -------------
@@ -167,7 +166,7 @@ class Pipeline:
             return judged(verdict, of=Stage.PROMPT, progress=5)
 
         facts = self._stage(order, "approve", effect)
-        _demand_allowed(facts)
+        demand_allowed(facts)
         # A record without notes is an old one: it may have spoken of a minor.
         notes = frozenset(map(str, facts.get("notes", (MINOR_NOTE,))))
         return ApprovedRequest(order=order, policy=str(facts["policy"]), notes=notes)
@@ -223,7 +222,7 @@ class Pipeline:
             return judged(verdict, of=Stage.FRAMES, progress=70)
 
         facts = self._stage(order, "check", effect)
-        _demand_allowed(facts)
+        demand_allowed(facts)
         return ClearedClip(order=order, raw=made.raw, fps=made.fps)
 
     def mark(self, cleared: ClearedClip) -> MarkedClip:
@@ -394,12 +393,3 @@ class Pipeline:
         if self.sealer.named_clip(path) == order.clip_id:
             return
         raise StageUnavailable("The credentials of the signed clip do not name its watermark.")
-
-
-def _demand_allowed(facts: Facts) -> None:
-    """Return for a recorded ALLOW; raise Stopped for anything else, known or not."""
-    if facts["action"] == Action.ALLOW:
-        return
-    held = facts["action"] == Action.REVIEW
-    refusal = facts.get("refusal") or {"code": "moderation_blocked", "message": FAULT}
-    raise Stopped("held" if held else "refused", refusal)

@@ -16,7 +16,7 @@ from gateway.errors import StageUnavailable
 from gateway.settings import Limits
 from gateway.tables import StageRow, VerdictRow, Video
 from safety.submission import Part, PartKind, Submission
-from safety.verdict import Reason, Verdict
+from safety.verdict import Action, Reason, Verdict
 
 Facts = dict[str, Any]
 Clock = Callable[[], dt.datetime]
@@ -26,6 +26,7 @@ ENDINGS = {
     "held": EventKind.VIDEO_HELD,
     "failed": EventKind.VIDEO_FAILED,
 }
+FAULT = "The clip could not be judged, so it is not released."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -378,3 +379,12 @@ class Stopped(Exception):
 
 class JobEnded(StageUnavailable):
     """The job was closed (deleted, held, refused) while a stage was still running."""
+
+
+def demand_allowed(facts: Facts) -> None:
+    """Return for a recorded ALLOW; raise Stopped for anything else, known or not."""
+    if facts["action"] == Action.ALLOW:
+        return
+    held = facts["action"] == Action.REVIEW
+    refusal = facts.get("refusal") or {"code": "moderation_blocked", "message": FAULT}
+    raise Stopped("held" if held else "refused", refusal)

@@ -68,7 +68,8 @@ def recall(judge: SymbolJudge, material: Material, count: int) -> dict[str, Any]
         found = rows.setdefault(label, [])
         for name in CLASSES[1:]:
             for number in range(count):
-                rng = np.random.default_rng([3, CLASSES.index(name), number, len(rows)])
+                # The same drawings in every row, so that rows can be compared.
+                rng = np.random.default_rng([3, CLASSES.index(name), number])
                 style = list(HELD_BACK)[number % len(HELD_BACK)]
                 picture = after(shown(rng, material, name, style=style, **how))
                 found.append((name, style, highest(judge, picture, name)))

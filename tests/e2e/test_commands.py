@@ -104,7 +104,7 @@ def test_classify_judges_a_harmless_clip(tmp_path: Path, clip: Path) -> None:
     report = parsed(run_cli(tmp_path, "classify", str(clip), "--json"))
     assert report["action"] == "allow"
     assert report["frames"]["sampled"] >= 4
-    assert len(report["judges"]) == 2
+    assert {judge.partition("@")[0] for judge in report["judges"]} >= {"faces", "symbols"}
 
 
 def test_the_doctor_names_weights_with_hashes(tmp_path: Path) -> None:

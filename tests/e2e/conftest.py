@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 START_SECONDS = 120
-CLIP_SECONDS = 240
+CLIP_SECONDS = 600
 PROMPT = "a red ball rolling over a green meadow under a blue sky"
 SIZE = "640x360"
 

@@ -105,7 +105,9 @@ def recall(judge: SymbolJudge, material: Material, count: int) -> dict[str, Any]
             name: shares([s for n, _, s in plain if n == name]) for name in SYMBOLS
         },
         "by_surface": {
-            style: shares([s for _, t, s in every if t == style]) for style in HELD_BACK
+            style: shares([s for _, t, s in every if t == style])
+            for style in HELD_BACK
+            if any(t == style for _, t, _ in every)
         },
     }
 
@@ -206,7 +208,7 @@ def main() -> None:
     """Measures and writes docs/benchmarks/symbols.json."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("material", type=Path)
-    parser.add_argument("--count", type=int, default=6)
+    parser.add_argument("--count", type=int, default=len(HELD_BACK))
     parser.add_argument("--fonts", type=Path, nargs="*", default=[])
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -221,7 +223,7 @@ def main() -> None:
         "false_alarms": alarms,
         "cpu_ms_per_720p_picture": milliseconds(judge, material),
     }
-    OUT.write_text(json.dumps(result, indent=1) + "\n")
+    OUT.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
     for label, row in result["recall"]["by_condition"].items():
         print(f"{label:40} held {row['held']:.2f} sure {row['sure']:.2f}")
     for part in ("by_symbol_at_10_to_50", "by_surface"):

@@ -6,9 +6,9 @@ DATA holds ``pictures_train/``, ``emoji_train/`` and ``icons_train.*`` (see
 ``symbols_samples.read_material``); OUT gets ``finder.onnx`` and ``reader.onnx``. The first
 network looks over the whole picture and says where a symbol may be; the second looks closely at
 those places and says what it is. The stages: ``finder`` and ``reader`` train them; ``harden``
-trains the reader again with what fools both in scenes without symbols; ``polish`` once more
-with fresh crops. Needs torch and onnx.
-The same data, seed and number of threads give the same networks up to rounding.
+trains the reader again with what fools both in scenes without symbols. The shipped reader had
+``--epochs 6`` in its first round. Needs torch and onnx. The same data, seed and number of
+threads give the same networks up to rounding.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from safety.training.frames.symbols_styles import damaged, place
 BATCH = 64
 OTHER_SHARE = 0.55
 MOST_MINED = 10_000
-STAGES = ("finder", "reader", "harden", "polish")
+STAGES = ("finder", "reader", "harden")
 
 
 def layer(inward: int, outward: int, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:
@@ -253,24 +253,6 @@ def harden(material: Material, options: argparse.Namespace) -> None:
         seed=options.seed,
     )
     keep(second, options.out, "reader", side=CROP_SIDE)
-
-
-def polish(material: Material, options: argparse.Namespace) -> None:
-    """The third round: fresh crops, more of the hooked crosses, with all that came before."""
-    network = reader()
-    network.load_state_dict(torch.load(options.out / "reader.pt", weights_only=True))
-    rng = np.random.default_rng([options.seed, 3])
-    count = options.crops // 2
-    share = np.array([0.35, 0.15, 0.2, 0.1, 0.1, 0.07, 0.03])
-    fresh = rng.choice(len(CLASSES), count, p=share).astype(np.int64)
-    made = np.stack([crop(rng, material, int(label)) for label in fresh])
-    print(f"{count} crops drawn", flush=True)
-    hard = np.load(options.out / "hard.npy")
-    with np.load(options.out / "crops.npz") as drawn:
-        crops = np.concatenate([drawn["crops"], hard, made])
-        labels = np.concatenate([drawn["labels"], np.zeros(len(hard), np.int64), fresh])
-    fit(network, crops, labels, epochs=5, rate=2e-3, seed=options.seed + 1)
-    keep(network, options.out, "reader", side=CROP_SIDE)
 
 
 def keep(network: nn.Sequential, out: Path, name: str, *, side: int | None) -> None:

@@ -284,7 +284,6 @@ def main() -> None:
         "finder": train_finder,
         "reader": train_reader,
         "harden": harden,
-        "polish": polish,
     }
     for stage in options.stages:
         stages[stage](material, options)

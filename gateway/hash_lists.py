@@ -6,10 +6,8 @@ import datetime as dt
 import hmac
 import re
 import secrets
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, undefer
@@ -17,6 +15,7 @@ from sqlalchemy.orm import Session, undefer
 from gateway.audit.entry import Event, EventKind
 from gateway.db import Database
 from gateway.errors import InvalidRequest, NotFound
+from gateway.in_force import InForce
 from gateway.record import AuditOutbox, Clock
 from gateway.tables import HashListRow
 from safety.hash_list import HashList, HashListInvalid, HashLists, Listed
@@ -79,40 +78,14 @@ class HashListRegistry:
         self._database = database
         self._audit = audit
         self._clock = clock
-        self._lock = threading.Lock()
-        self._cached: tuple[tuple[int, int], HashLists] | None = None
-
-    def in_force(self) -> HashLists:
-        """The lists as they are now.
-
-        One small query; hashes are read and put in order again only when a list changed.
-        Raises whatever the database raises, and HashListInvalid for a damaged row: whoever
-        judges by lists must then hold what it judges.
-        """
-        if self._has_no_file():
-            return HashLists()
-        try:
-            return self._in_force()
-        except sa.exc.DatabaseError:
-            if sa.inspect(self._database.engine).has_table(HashListRow.__tablename__):
-                raise
-            return HashLists()
-
-    def _in_force(self) -> HashLists:
-        with self._database.read() as session:
-            version = self._counts(session)
-            with self._lock:
-                if self._cached is not None and self._cached[0] == version:
-                    return self._cached[1]
-            lists = HashLists([_list(row) for row in _live(session, HashListRow.hashes)])
-        with self._lock:
-            self._cached = (version, lists)
-        return lists
-
-    def _has_no_file(self) -> bool:
-        """True where no instance was ever prepared: opening the database would make one."""
-        path = self._database.engine.url.database
-        return self._database.is_sqlite and path is not None and not Path(path).exists()
+        self.in_force = InForce(
+            database,
+            HashListRow,
+            read=lambda session: HashLists(
+                [_list(row) for row in _live(session, HashListRow.hashes)]
+            ),
+            nothing=HashLists(),
+        )
 
     def list(self) -> tuple[OwnList, ...]:
         """The lists without their hashes, oldest first."""
@@ -235,13 +208,6 @@ class HashListRegistry:
                 personal={"list": row.name, "by": by},
             ),
         )
-
-    @staticmethod
-    def _counts(session: Session) -> tuple[int, int]:
-        rows, removed = session.execute(
-            sa.select(sa.func.count(HashListRow.id), sa.func.count(HashListRow.removed_at))
-        ).one()
-        return int(rows), int(removed)
 
 
 def _live(session: Session, *columns: sa.orm.QueryableAttribute[bytes]) -> list[HashListRow]:

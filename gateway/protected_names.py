@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -15,6 +13,7 @@ from sqlalchemy.orm import Session
 from gateway.audit.entry import Event, EventKind
 from gateway.db import Database
 from gateway.errors import InvalidRequest, NotFound
+from gateway.in_force import InForce
 from gateway.record import AuditOutbox, Clock
 from gateway.tables import ProtectedNameRow
 from safety.gazetteer import Gazetteer, GazetteerInvalid, ProtectedName
@@ -65,41 +64,12 @@ class NameRegistry:
         self._database = database
         self._audit = audit
         self._clock = clock
-        self._shipped = shipped
-        self._lock = threading.Lock()
-        self._cached: tuple[tuple[int, int], Gazetteer] | None = None
-
-    def in_force(self) -> Gazetteer:
-        """The shipped names and the operator's, as they are now.
-
-        One small query; the lists are read again only when they changed. Raises whatever the
-        database raises, and GazetteerInvalid for a row that is not a name: whoever judges by
-        names must then hold what it judges.
-        """
-        if self._has_no_file():
-            return self._shipped
-        try:
-            return self._in_force()
-        except sa.exc.DatabaseError:
-            if sa.inspect(self._database.engine).has_table(ProtectedNameRow.__tablename__):
-                raise
-            return self._shipped
-
-    def _in_force(self) -> Gazetteer:
-        with self._database.read() as session:
-            version = self._version(session)
-            with self._lock:
-                if self._cached is not None and self._cached[0] == version:
-                    return self._cached[1]
-            names = self._shipped.extended(_name(row) for row in _live(session))
-        with self._lock:
-            self._cached = (version, names)
-        return names
-
-    def _has_no_file(self) -> bool:
-        """True where no instance was ever prepared: opening the database would make one."""
-        path = self._database.engine.url.database
-        return self._database.is_sqlite and path is not None and not Path(path).exists()
+        self.in_force = InForce(
+            database,
+            ProtectedNameRow,
+            read=lambda session: shipped.extended(_name(row) for row in _live(session)),
+            nothing=shipped,
+        )
 
     def list(self) -> tuple[OwnName, ...]:
         """The operator's names, oldest first."""
@@ -210,13 +180,6 @@ class NameRegistry:
                 ProtectedNameRow.removed_at.is_(None),
             )
         ).one_or_none()
-
-    @staticmethod
-    def _version(session: Session) -> tuple[int, int]:
-        rows, removed = session.execute(
-            sa.select(sa.func.count(), sa.func.count(ProtectedNameRow.removed_at))
-        ).one()
-        return int(rows), int(removed)
 
 
 def _live(session: Session) -> Iterable[ProtectedNameRow]:

@@ -21,7 +21,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 CARD_NAME = "card.toml"
 MAX_CARD_BYTES = 256 * 1024
 MAX_WEIGHTS_BYTES = 4 * 1024**3
-_CHUNK_BYTES = 1 << 20
 
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
@@ -109,16 +108,14 @@ def verified_path(directory: Path, filename: str, *, card: WeightsCard | None = 
     """
     expected = _expected(directory, filename, card)
     path = directory / filename
-    digest = hashlib.sha256()
     try:
         if path.stat().st_size > MAX_WEIGHTS_BYTES:
             raise WeightsMissing("A file of weights is too large.")
         with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                digest.update(chunk)
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise WeightsMissing("A file of weights named on the card is missing.") from error
-    if hmac.compare_digest(digest.hexdigest(), expected):
+    if hmac.compare_digest(found, expected):
         return path
     raise WeightsMissing("A file of weights differs from its card.")
 

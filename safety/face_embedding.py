@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safety.cards import WeightsCard, WeightsMissing
 from safety.face_chips import Points, chip, similarity
 from safety.faces import DETECTOR_FILE, DETECTOR_FOLDER, Face
-from safety.nudity_session import VerifiedSession
+from safety.onnx_session import VerifiedSession
 from safety.sampling import Frame
 
 EMBEDDING_FOLDER = Path(__file__).parent / "weights" / "face_embedding"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from safety.face_anchors import SIDE, Detection, Points, detections, merged, shared
 from safety.face_chips import chip
-from safety.nudity_session import VerifiedSession
+from safety.onnx_session import VerifiedSession
 from safety.sampling import Frame
 
 DETECTOR_FOLDER = Path(__file__).parent / "weights" / "blazeface"

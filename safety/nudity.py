@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from safety.cards import WeightsMissing
-from safety.nudity_session import VerifiedSession
+from safety.onnx_session import VerifiedSession
 from safety.pictures import PictureScores
 from safety.sampling import Frame, Frames, check_frames
 from safety.verdict import Category

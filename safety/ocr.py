@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safety.cards import WeightsMissing
-from safety.nudity_session import VerifiedSession
 from safety.ocr_boxes import TextBox, cut_out, text_boxes
 from safety.ocr_letters import (
     LINE_HEIGHT,
@@ -31,6 +30,7 @@ from safety.ocr_letters import (
     line_width,
 )
 from safety.ocr_page import Line, Page
+from safety.onnx_session import VerifiedSession
 from safety.sampling import Frame
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from safety.nudity_session import VerifiedSession
+from safety.onnx_session import VerifiedSession
 from safety.pictures import PictureScores
 from safety.sampling import Frame, Frames, check_frames
 from safety.verdict import Category

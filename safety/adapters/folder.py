@@ -17,7 +17,6 @@ REFUSED_SUFFIXES = frozenset(
     {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".py", ".pyc", ".so", ".h5", ".msgpack"}
 )
 REFUSED_NAMES = frozenset({"adapter_config.json"})
-_CHUNK_BYTES = 1 << 20
 
 
 def verify_files(folder: Path, files: Mapping[str, str]) -> None:
@@ -46,13 +45,10 @@ def verify_files(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise GuardRefused("A file of the folder is too large.")
         with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                digest.update(chunk)
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise GuardRefused("A file of the folder cannot be read.") from error
-    return digest.hexdigest()

@@ -20,7 +20,7 @@ from safety.nudity import (
     nsfwjs_input,
     open_nsfw_input,
 )
-from safety.nudity_session import VerifiedSession
+from safety.onnx_session import VerifiedSession
 from safety.policy import POLICY_PATH, Policy
 from safety.verdict import Action
 

@@ -57,8 +57,10 @@ LEGIBLE = 1 / 30
 Smaller text is read as well while there is room, but a picture counts as read without it.
 """
 
-LARGEST = 0.6
-"""The share above which a box that cannot be read is no text: a glow fills the picture."""
+LARGEST = 0.4
+"""The share of the shorter side above which letters that cannot be read are none: a ball of the
+embedded model, or a glow, fills half the picture and looks like a word.
+"""
 
 SURE = 0.7
 """The mean certainty of its letters from which what a line says is judged."""

@@ -23,10 +23,6 @@ STACK_SHAPE = 2.0
 """Rows of so few letters, in a column so many times as high as wide, may be one word."""
 
 
-STRAY_BOXES = 1
-"""So many unread boxes of a picture are taken for shapes that are no letters."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """One line of text that was read, with the certainty of its letters in 0..1."""
@@ -77,17 +73,13 @@ class Page:
 
     @property
     def whole(self) -> bool:
-        """True when everything that a viewer can read was read.
-
-        One unread box alone is nothing: shapes that look like letters are common in pictures
-        that a model drew, and lone ones held a clip of a rolling ball.
-        """
-        return len(self.unread) <= STRAY_BOXES and not self.left_out
+        """True when everything that a viewer can read was read."""
+        return not self.unread and not self.left_out
 
     @property
     def empty(self) -> bool:
         """True when no letters were seen."""
-        return self.whole and not self.lines and not self.unread
+        return self.whole and not self.lines
 
     @property
     def texts(self) -> tuple[str, ...]:

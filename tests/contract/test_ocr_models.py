@@ -81,7 +81,12 @@ def test_accents_chinese_and_japanese_are_read(text):
 
 @pytest.mark.parametrize("text", ["Доброе утро, друзья", "내일 아침에 만나요"])
 def test_letters_that_the_model_does_not_know_count_as_unread(text):
-    assert read(lettered(text)).unread
+    assert not read(lettered(text)).whole
+
+
+@pytest.mark.parametrize(("size", "whole"), [(150, False), (420, True)])
+def test_letters_half_as_high_as_the_picture_are_taken_for_something_else(size, whole):
+    assert read(lettered("Жэюд", size=size, place=(60, 520))).whole is whole
 
 
 @pytest.mark.parametrize(

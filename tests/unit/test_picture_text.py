@@ -133,7 +133,7 @@ def test_a_bad_reading_is_never_an_attack_and_a_word_never_the_sight():
 
 
 def test_letters_that_cannot_be_read_leave_every_category_out():
-    (row,) = judged([page("good day", unread=(BOX, BOX))], Listener(everything()))
+    (row,) = judged([page("good day", unread=(BOX,))], Listener(everything()))
     assert row.scores == {}
     assert row.notes == {PictureNote.TEXT}
 
@@ -143,7 +143,7 @@ def test_letters_for_which_no_room_was_left_count_as_unread():
 
 
 def test_an_offence_counts_even_beside_letters_that_cannot_be_read():
-    (row,) = judged([page("bad", unread=(BOX, BOX))], Listener(everything(0.9)))
+    (row,) = judged([page("bad", unread=(BOX,))], Listener(everything(0.9)))
     assert row.scores == dict.fromkeys(WORDS_HARM, 0.9)
 
 
@@ -184,7 +184,7 @@ def test_a_score_that_is_no_number_is_kept_for_the_policy_to_block():
 
 
 def test_a_score_that_is_no_number_counts_even_beside_letters_that_cannot_be_read():
-    (row,) = judged([page("text", unread=(BOX, BOX))], Listener(everything(nan)))
+    (row,) = judged([page("text", unread=(BOX,))], Listener(everything(nan)))
     assert row.scores.keys() == WORDS_HARM
 
 
@@ -259,7 +259,7 @@ def test_an_answer_that_lacks_something_is_not_remembered():
 
 @pytest.mark.parametrize(
     ("shown", "faults"),
-    [(page("hello"), []), (page("hello", unread=(BOX, BOX)), ["IncompleteAnswer"])],
+    [(page("hello"), []), (page("hello", unread=(BOX,)), ["IncompleteAnswer"])],
 )
 def test_the_gate_is_told_when_letters_cannot_be_read(shown, faults):
     judge = PictureTextJudge(reader=Shelf([shown]), moderators=(Listener(everything()),))

@@ -17,6 +17,7 @@ from safety.verdict import Action, Category, FrameScores, Stage, Verdict
 from safety.watchers import FrameWatcher, Guarded
 
 SAMPLER = "frame-sampler"
+UNNAMED = "@unavailable"
 BATCH_FRAMES = 4
 """How many sampled frames wait in memory for the classifiers."""
 
@@ -121,19 +122,22 @@ class FrameGate:
         """
         watches = [Guarded(watcher, fps=fps) for watcher in self.watchers]
         counted = _Counted(chunks, watches)
-        names = (*(c.name for c in self.classifiers), *(w.name for w in self.watchers))
+        names = self._names()
         looks: list[_Look] = []
         faults: dict[str, ClassifierFault] = {}
         samples = self.sampler.sample(counted, fps=fps)
         for batch in _batches(samples):
             looks.extend(self._look(batch, faults))
+        for before, after in zip(names, self._names(), strict=True):
+            if before != after or UNNAMED in before:  # it is not known which data judged
+                faults[before] = _fault(before, "UnknownData", counted.total / fps)
         if samples.skipped_cuts:
             faults[SAMPLER] = _fault(SAMPLER, "TooManyCuts", counted.total / fps)
         looks.sort(key=lambda look: look.index)
         for watch in watches:
             _hear(looks, watch)
             if watch.error:
-                name = watch.watcher.name
+                name = _called(watch.watcher)
                 faults[name] = _fault(name, watch.error, counted.total / fps)
         lifted = self._lifted(looks, circumstances)
         notes = _taken(looks, circumstances)
@@ -148,6 +152,10 @@ class FrameGate:
             faults=found,
             notes=notes,
         )
+
+    def _names(self) -> tuple[str, ...]:
+        classifiers, watchers = map(_called, self.classifiers), map(_called, self.watchers)
+        return (*classifiers, *watchers)
 
     def _verdict(
         self,
@@ -202,12 +210,13 @@ class FrameGate:
             for look, row in zip(looks, rows, strict=True):
                 look.hear(row)
             if error:
+                name = _called(classifier)
                 times = [sample.seconds for sample in batch]
-                earlier = faults.get(classifier.name)
+                earlier = faults.get(name)
                 if earlier is not None:
                     times += [earlier.start, earlier.end]
-                faults[classifier.name] = ClassifierFault(
-                    judge=classifier.name,
+                faults[name] = ClassifierFault(
+                    judge=name,
                     error=earlier.error if earlier else error,
                     start=min(times),
                     end=max(times),
@@ -282,12 +291,21 @@ def _ask(classifier: FrameClassifier, pixels: Frames) -> tuple[list[PictureScore
     nothing = [PictureScores(scores={}) for _ in pixels]
     try:
         rows = [_checked(row) for row in classifier.score(pixels)]
+        promised = classifier.categories
     except Exception as error:  # noqa: BLE001 - whatever a model raises holds the clip
         return nothing, type(error).__name__
     if len(rows) != len(pixels):
         return nothing, "IncompleteAnswer"
-    complete = all(classifier.categories <= row.scores.keys() for row in rows)
+    complete = all(promised <= row.scores.keys() for row in rows)
     return rows, "" if complete else "IncompleteAnswer"
+
+
+def _called(judge: FrameClassifier | FrameWatcher) -> str:
+    """Its name; one that raises is a fault, for example of a list in a database."""
+    try:
+        return judge.name
+    except Exception:  # noqa: BLE001 - whatever a judge raises holds the clip
+        return f"{type(judge).__name__}{UNNAMED}"
 
 
 def _checked(row: PictureScores) -> PictureScores:

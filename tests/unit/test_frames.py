@@ -285,3 +285,47 @@ def test_a_clip_with_more_cuts_than_may_be_looked_at_is_held():
     assert report.verdict.action is Action.REVIEW
     assert [fault.error for fault in report.faults] == ["TooManyCuts"]
     assert report.sampled <= 2 * 9
+
+
+@dataclass
+class Listed:
+    """A classifier by data that an operator may change, or lose, at any time."""
+
+    versions: list[str]
+    gone: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        self._open("name")
+        return f"listed@{self.versions[0]}"
+
+    @property
+    def categories(self) -> frozenset[Category]:
+        self._open("categories")
+        return JUDGED
+
+    def score(self, frames: Frames) -> Sequence[PictureScores]:
+        self._open("score")
+        if len(self.versions) > 1:
+            del self.versions[0]
+        return [PictureScores(scores=CLEAN)] * len(frames)
+
+    def _open(self, what: str) -> None:
+        if what in self.gone:
+            raise OSError("the database is gone")
+
+
+@pytest.mark.parametrize("gone", [{"name", "score"}, {"name"}, {"categories"}, {"score"}])
+def test_a_classifier_whose_data_is_gone_holds_the_clip_and_is_no_end(gone):
+    report = gate(Listed(["1"], frozenset(gone)), saying(CLEAN)).report(clip(), fps=FPS)
+    assert report.verdict.action is Action.REVIEW
+    assert {fault.error for fault in report.faults} <= {"OSError", "UnknownData"}
+    assert report.faults
+    assert report.verdict.judges[1] == "scripted@1"
+
+
+def test_a_classifier_whose_data_changes_within_a_clip_holds_it():
+    report = gate(Listed(["1", "2"])).report(clip(), fps=FPS)
+    assert report.verdict.action is Action.REVIEW
+    assert [fault.error for fault in report.faults] == ["UnknownData"]
+    assert gate(Listed(["1"])).judge(clip(), fps=FPS).action is Action.ALLOW

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from gateway.audit.books import check_database
 from gateway.audit.checkpoint import CheckpointKey
@@ -271,6 +272,15 @@ def test_missing_weights_are_named_to_the_caller(rig: Rig) -> None:
     assert refusal is not None
     assert refusal["code"] == "stage_unavailable"
     assert "missing a file" in refusal["message"]
+
+
+def test_an_approval_of_an_older_release_may_have_spoken_of_a_minor(rig: Rig) -> None:
+    order = rig.order()
+    rig.pipeline.approve(order)
+    with rig.database.write() as session:
+        row = session.scalars(sa.select(StageRow).where(StageRow.stage == "approve")).one()
+        row.facts = {key: value for key, value in row.facts.items() if key != "notes"}
+    assert rig.pipeline.approve(order).notes == {MINOR_NOTE}
 
 
 def test_a_planted_stage_row_without_its_entry_releases_nothing(

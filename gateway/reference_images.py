@@ -17,9 +17,9 @@ from safety.circumstances import STRICTEST, Circumstances
 from safety.frames import FrameClassifier, FrameGate, FrameReport
 from safety.hash_list import MATCHED, HashFinding, HashLists
 from safety.moderation import Named
-from safety.pictures import PictureNote, PictureScores
+from safety.pictures import PictureScores
 from safety.policy import FAULT_RULE, Policy
-from safety.verdict import Category, Reason, Stage, Verdict
+from safety.verdict import Category, PictureNote, Reason, Stage, Verdict
 
 STILL_FPS = 1.0
 LIKENESS = Category.PRIVATE_LIKENESS

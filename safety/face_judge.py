@@ -8,9 +8,9 @@ from safety.face_embedding import FaceEmbedding
 from safety.faces import Face, FaceFinder
 from safety.likeness import FaceRegistry
 from safety.moderation import Named
-from safety.pictures import PictureNote, PictureScores
+from safety.pictures import PictureScores
 from safety.sampling import Frame, Frames, check_frames
-from safety.verdict import Category
+from safety.verdict import Category, PictureNote
 
 MIN_SIDE = 40.0
 """The smallest face, in pixels of its box, that is compared with enrolled people."""

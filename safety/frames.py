@@ -10,19 +10,16 @@ import numpy as np
 
 from safety.circumstances import STRICTEST, Circumstances
 from safety.moderation import MINOR_NOTE, RESPECT_LIMIT, Named
-from safety.pictures import PictureNote, PictureScores
+from safety.pictures import TELLING_SCORE, PictureScores
 from safety.policy import Policy
 from safety.sampling import Frames, FrameSampler, Sample
-from safety.verdict import Action, Category, FrameScores, Stage, Verdict
+from safety.verdict import Action, Category, FrameScores, PictureNote, Stage, Verdict
 from safety.watchers import FrameWatcher, Guarded
 
 SAMPLER = "frame-sampler"
 UNNAMED = "@unavailable"
 BATCH_FRAMES = 4
 """How many sampled frames wait in memory for the classifiers."""
-
-TELLING_SCORE = 0.5
-"""From here on a score tells of something, whether or not the policy asks for it."""
 
 NAN = float("nan")
 _SEXUAL = (Category.SEXUAL_EXPLICIT, Category.SEXUAL_SUGGESTIVE)

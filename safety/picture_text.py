@@ -10,9 +10,9 @@ from typing import Protocol
 
 from safety.moderation import Named, PromptModerator, PromptScores
 from safety.ocr_page import Page
-from safety.pictures import PictureNote, PictureScores
+from safety.pictures import TELLING_SCORE, PictureScores
 from safety.sampling import Frame, Frames, check_frames
-from safety.verdict import Category
+from safety.verdict import Category, PictureNote
 
 WORDS_HARM = frozenset(
     {
@@ -36,9 +36,6 @@ only a whole request can show.
 
 MIN_LETTERS = 2
 """Fewer letters are no text: a round thing often reads as an "o"."""
-
-TELLING_SCORE = 0.5
-"""A score about which part of the evidence is missing counts from here on, and else not."""
 
 MAX_TEXTS = 9
 """How many texts of one picture are judged by themselves; all of them are judged as one."""

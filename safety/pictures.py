@@ -9,7 +9,10 @@ from types import MappingProxyType
 from safety.moderation import Named
 from safety.verdict import Category, PictureNote
 
-__all__ = ["PictureNote", "PictureScores"]
+TELLING_SCORE = 0.5
+"""From here on a score tells of something, whether or not the policy asks for it, and whatever
+part of the evidence is missing.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,7 @@ from safety.face_enrolment import Enrolment, EnrolmentRefused, Refusal
 from safety.face_judge import FaceJudge
 from safety.faces import DETECTOR_FOLDER, FaceFinder, detector_input
 from safety.likeness import Enrolled, FaceRegistry
-from safety.pictures import PictureNote
-from safety.verdict import Category
+from safety.verdict import Category, PictureNote
 from tests.unit.drawn_faces import drawn_face, on_canvas, ovals
 
 FINDER = FaceFinder()

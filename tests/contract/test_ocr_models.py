@@ -14,8 +14,8 @@ from safety.frames import FrameClassifier
 from safety.ocr import DETECTOR_FOLDER, RECOGNISER_FOLDER, TextReader
 from safety.ocr_page import Page
 from safety.picture_text import WORDS_HARM, PictureTextJudge
-from safety.pictures import PictureNote
 from safety.rules import RuleBook, RuleModerator
+from safety.verdict import PictureNote
 
 READER = TextReader()
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from safety.circumstances import Circumstances, Grant
 from safety.frames import FrameClassifier, FrameGate, FrameReport
 from safety.moderation import Named
-from safety.pictures import PictureNote, PictureScores
+from safety.pictures import PictureScores
 from safety.policy import POLICY_PATH, Policy
 from safety.sampling import Frames
-from safety.verdict import Action, Category
+from safety.verdict import Action, Category, PictureNote
 
 EXPLICIT, SUGGESTIVE = Category.SEXUAL_EXPLICIT, Category.SEXUAL_SUGGESTIVE
 POLICY = Policy.load(POLICY_PATH)

@@ -40,9 +40,9 @@ from safety.frames import FrameGate
 from safety.hash_list import HashList, HashLists
 from safety.moderation import Named
 from safety.pdq import picture_hash
-from safety.pictures import PictureNote, PictureScores
+from safety.pictures import PictureScores
 from safety.policy import POLICY_PATH, Policy
-from safety.verdict import Action, Category, Stage
+from safety.verdict import Action, Category, PictureNote, Stage
 from watermark.keys import WatermarkKey
 from watermark.payload import Payload
 from watermark.reading import nothing

@@ -57,9 +57,10 @@ LEGIBLE = 1 / 30
 Smaller text is read as well while there is room, but a picture counts as read without it.
 """
 
-LARGEST = 0.4
-"""The share of the shorter side above which letters that cannot be read are none: a ball of the
-embedded model, or a glow, fills half the picture and looks like a word.
+LARGE = 1 / 3
+"""The share of the shorter side above which a shape is taken for unreadable letters only when
+it is ``LINE`` times as long as high: a ball of the embedded model, or a glow, fills a third of
+the picture and more, and looks like a word of up to 3.3 times its height.
 """
 
 SURE = 0.7
@@ -89,6 +90,9 @@ WORD_CERTAINTY = 0.7
 """What is as long as this against its height, and as certainly made of letters, is text even
 if nobody can read it. Eyes, wheels and windows are found as well, but rarely so.
 """
+
+LINE = 3.5
+"""From this length against its height even a large shape is a line of letters."""
 
 MIN_SQUEEZE = 0.7
 TALL = 1.5
@@ -144,7 +148,7 @@ class TextReader:
         left are told. Raises WeightsMissing, RuntimeError for a failed model.
         """
         opened = self._open()
-        legible, largest = (share * min(frame.shape[:2]) for share in (LEGIBLE, LARGEST))
+        legible, large = (share * min(frame.shape[:2]) for share in (LEGIBLE, LARGE))
         boxes = sorted(self._found(frame, opened), key=lambda box: box.letter, reverse=True)
         squeeze = self._squeeze(boxes)
         lines: list[Line] = []
@@ -161,7 +165,7 @@ class TextReader:
             if read:
                 lines.append(Line(text=reading.text, certainty=reading.certainty, box=box))
             believed = read and reading.certainty >= BELIEVED
-            if not believed and box.letter <= largest and _is_text(box):
+            if not believed and _is_text(box, large=large):
                 unread.append(box)
         return Page(
             lines=tuple(lines),
@@ -280,8 +284,9 @@ def _is_read(reading: Reading, box: TextBox) -> bool:
     return reading.certainty >= SURE and letters >= DENSE * _stretches(box)
 
 
-def _is_text(box: TextBox) -> bool:
-    return box.certainty >= WORD_CERTAINTY and _stretches(box) >= WORD
+def _is_text(box: TextBox, *, large: float) -> bool:
+    least = WORD if box.letter <= large else LINE
+    return box.certainty >= WORD_CERTAINTY and _stretches(box) >= least
 
 
 def _stretches(box: TextBox) -> float:

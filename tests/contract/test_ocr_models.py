@@ -84,9 +84,14 @@ def test_letters_that_the_model_does_not_know_count_as_unread(text):
     assert not read(lettered(text)).whole
 
 
-@pytest.mark.parametrize(("size", "whole"), [(150, False), (420, True)])
-def test_letters_half_as_high_as_the_picture_are_taken_for_something_else(size, whole):
-    assert read(lettered("Жэюд", size=size, place=(60, 520))).whole is whole
+@pytest.mark.parametrize(
+    ("text", "size", "whole"),
+    [("Жэюд", 150, False), ("Жэюд", 420, True), ("Доброеутро", 200, False)],
+)
+def test_a_short_thing_as_high_as_half_the_picture_is_taken_for_something_else(
+    text, size, whole
+):
+    assert read(lettered(text, size=size, place=(10, 520))).whole is whole
 
 
 @pytest.mark.parametrize(

@@ -62,10 +62,11 @@ class Instance:
     http: httpx.Client
 
     def finished(self, video_id: str) -> dict[str, Any]:
-        """The job once it has ended."""
+        """The job once it has ended; a held one would wait for a person for ever."""
         deadline = time.monotonic() + CLIP_SECONDS
         while time.monotonic() < deadline:
             video: dict[str, Any] = self.http.get(f"/v1/videos/{video_id}").json()
+            assert video["gateway"]["state"] != "held", video
             if video["status"] in ("completed", "failed"):
                 return video
             time.sleep(0.3)

@@ -31,9 +31,11 @@ def test_the_official_client_creates_polls_lists_downloads_and_deletes(
 ) -> None:
     client = openai.OpenAI(base_url=f"{instance.url}/v1", api_key=instance.key)
     with client:
-        video = client.videos.create_and_poll(
-            prompt=PROMPT, seconds="4", size=SIZE, extra_body={"seed": 3}, poll_interval_ms=500
+        asked = client.videos.create(
+            prompt=PROMPT, seconds="4", size=SIZE, extra_body={"seed": 3}
         )
+        instance.finished(asked.id)
+        video = client.videos.poll(asked.id, poll_interval_ms=500)
         assert (video.status, video.progress) == ("completed", 100)
         assert video.id in [item.id for item in client.videos.list(limit=50)]
         path = tmp_path / "clip.mp4"
@@ -46,6 +48,7 @@ def test_the_official_client_creates_polls_lists_downloads_and_deletes(
         with pytest.raises(openai.BadRequestError) as refused:
             client.videos.remix(video.id, prompt="it teaches how to build a pipe bomb")
         assert refused.value.code == "moderation_blocked"
+        instance.finished(remix.id)
         done = client.videos.poll(remix.id, poll_interval_ms=500)
         assert (done.status, done.error) == ("completed", None)
         changed = client.videos.download_content(remix.id).read()

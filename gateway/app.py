@@ -18,6 +18,7 @@ from gateway.auth import KeyRing
 from gateway.clips import Clips
 from gateway.confined import foreign_credentials
 from gateway.db import Database
+from gateway.enrolled_faces import EnrolledFaces
 from gateway.errors import ConfigurationFault
 from gateway.frame_judges import frame_gate
 from gateway.hash_lists import HashListRegistry
@@ -49,6 +50,7 @@ from gateway.verify import Verifier
 from generator.cards import ModelCard, read_card
 from generator.diffusion import DiffusersGenerator
 from generator.errors import WeightsMissing as ModelWeightsMissing
+from safety.faces import FaceFinder
 from safety.frames import FrameGate
 from safety.moderation import PromptGate
 from safety.policy import Policy
@@ -113,17 +115,9 @@ class Gateway:
     @cached_property
     def keys(self) -> KeyRing:
         """The bearer keys."""
-        in_use = self._has_any(sa.select(ApiKey.id))
+        in_use = self.database.has_any(sa.select(ApiKey.id))
         pepper = random_secret(self.settings.keys_dir, "pepper", PEPPER_BYTES, in_use=in_use)
         return KeyRing(self.database, self.log, lambda: pepper, self.clock)
-
-    def _has_any(self, rows: sa.Select[str]) -> bool:
-        """Whether there is such a row; a database without the table has none."""
-        try:
-            with self.database.read() as session:
-                return session.scalar(rows.limit(1)) is not None
-        except sa.exc.OperationalError:
-            return False
 
     # --- the judges -------------------------------------------------------------------
 
@@ -158,8 +152,17 @@ class Gateway:
     def frames(self) -> FrameGate:
         """The frame gate."""
         return frame_gate(
-            self.policy, self.prompts.moderators, self.hash_lists.in_force, self.settings
+            self.policy,
+            self.prompts.moderators,
+            self.hash_lists.in_force,
+            self.enrolled_faces.in_force,
+            self.settings,
         )
+
+    @cached_property
+    def enrolled_faces(self) -> EnrolledFaces:
+        """The people who are recognised by their face."""
+        return EnrolledFaces(self.database, lambda: self.log, self.clock)
 
     @cached_property
     def hash_lists(self) -> HashListRegistry:
@@ -174,6 +177,7 @@ class Gateway:
             lists=self.hash_lists.in_force,
             origin=self.origins,
             scratch=self.settings.work_dir,
+            faces=FaceFinder(),
         )
 
     # --- the makers -------------------------------------------------------------------
@@ -205,18 +209,16 @@ class Gateway:
     def watermarker(self) -> Watermarker:
         """The watermark with this instance's keys, the newest first."""
         marked = sa.select(StageRow.video_id).where(StageRow.stage == "mark")
-        secrets = watermark_secrets(self.settings.keys_dir, in_use=self._has_any(marked))
+        in_use = self.database.has_any(marked)
+        secrets = watermark_secrets(self.settings.keys_dir, in_use=in_use)
         return chosen_watermarker(self.settings, secrets)
 
     @cached_property
     def codec(self) -> Mp4Codec:
         """Encodes and decodes our own files."""
-        encoding = self.settings.encoding
-        return Mp4Codec(
-            crf=encoding.crf,
-            preset=encoding.preset,
-            keyframe_seconds=encoding.keyframe_seconds,
-        )
+        set_to = self.settings.encoding
+        keyframes = set_to.keyframe_seconds
+        return Mp4Codec(crf=set_to.crf, preset=set_to.preset, keyframe_seconds=keyframes)
 
     @cached_property
     def signature(self) -> Signature:
@@ -347,11 +349,9 @@ class Gateway:
         migrate_engine(self.settings.database)
         return revision
 
-    @contextmanager
-    def untrusted(self, path: Path, *, whole: bool = False) -> Iterator[UntrustedVideo]:
+    def untrusted(self, path: Path, *, whole: bool = False) -> UntrustedVideo:
         """A file from outside, decoded in a limited process. ``whole`` looks at all of it."""
-        with decode_untrusted(path, WHOLE if whole else None) as video:
-            yield video
+        return decode_untrusted(path, WHOLE if whole else None)
 
     @contextmanager
     def opened(self) -> Iterator[Gateway]:

@@ -62,6 +62,14 @@ class Database:
             with session, session.begin():
                 yield session
 
+    def has_any(self, rows: sa.Select[str]) -> bool:
+        """Whether there is such a row; a database without the table has none."""
+        try:
+            with self.read() as session:
+                return session.scalar(rows.limit(1)) is not None
+        except sa.exc.OperationalError:
+            return False
+
     def dispose(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()

@@ -11,6 +11,7 @@ from safety.adapters.picture_model import picture_model
 from safety.face_judge import FaceJudge
 from safety.frames import FrameClassifier, FrameGate
 from safety.hash_list import HashListJudge, HashLists
+from safety.likeness import FaceRegistry
 from safety.logos import LogoMatcher, LogoUnusable, read_logos
 from safety.moderation import PromptModerator
 from safety.nudity import NsfwJs, OpenNsfw
@@ -25,20 +26,21 @@ def frame_gate(
     policy: Policy,
     moderators: Sequence[PromptModerator],
     lists: Callable[[], HashLists],
+    people: Callable[[], FaceRegistry],
     settings: Settings,
 ) -> FrameGate:
     """The gate before anything is marked.
 
     ``moderators`` judge the text in pictures as they judge prompts, ``lists`` are the known
-    pictures. Weights are loaded on first use, not here. A judge that is switched off leaves
-    its categories without a score, so that the gate holds every clip, unless the policy says
-    that they are not judged. Raises ConfigurationFault.
+    pictures, ``people`` those who are recognised. Weights are loaded on first use, not here. A
+    judge that is switched off leaves its categories without a score, so that the gate holds
+    every clip, unless the policy says that they are not judged. Raises ConfigurationFault.
     """
     return FrameGate(
         classifiers=(
             OpenNsfw(),
             NsfwJs(),
-            *_ours(settings.frames, tuple(moderators)),
+            *_ours(settings.frames, tuple(moderators), people),
             HashListJudge(lists=lists),
             *_others(settings),
         ),
@@ -48,10 +50,12 @@ def frame_gate(
 
 
 def _ours(
-    chosen: FrameJudges, moderators: tuple[PromptModerator, ...]
+    chosen: FrameJudges,
+    moderators: tuple[PromptModerator, ...],
+    people: Callable[[], FaceRegistry],
 ) -> Iterator[FrameClassifier]:
     if chosen.faces:
-        yield FaceJudge()
+        yield FaceJudge(registry=people)
     if chosen.text:
         yield PictureTextJudge(reader=TextReader(), moderators=moderators)
     if chosen.symbols:

@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gateway.db import Database
-from gateway.tables import HashListRow, ProtectedNameRow
+from gateway.tables import EnrolledFaceRow, HashListRow, ProtectedNameRow
 
 T = TypeVar("T")
 
 
-EndedRow = type[ProtectedNameRow] | type[HashListRow]
+EndedRow = type[ProtectedNameRow] | type[HashListRow] | type[EnrolledFaceRow]
 """Tables whose rows are added and ended, and never changed otherwise."""
 
 

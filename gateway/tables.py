@@ -47,6 +47,12 @@ class Table(DeclarativeBase):
     metadata = sa.MetaData(naming_convention=NAMING)
 
 
+def _one_live(name: str, *columns: str) -> sa.Index:
+    """At most one row that was not removed for the same values."""
+    live = sa.text("removed_at IS NULL")
+    return sa.Index(name, *columns, unique=True, sqlite_where=live, postgresql_where=live)
+
+
 class Tenant(Table):
     """An organisation or person whose clips nobody else sees."""
 
@@ -278,16 +284,7 @@ class ProtectedNameRow(Table):
     """A name that the operator protects, beside the shipped lists. Removed ones stay."""
 
     __tablename__ = "protected_names"
-    __table_args__ = (
-        sa.Index(
-            "uq_protected_names_live",
-            "category",
-            "subject",
-            unique=True,
-            sqlite_where=sa.text("removed_at IS NULL"),
-            postgresql_where=sa.text("removed_at IS NULL"),
-        ),
-    )
+    __table_args__ = (_one_live("uq_protected_names_live", "category", "subject"),)
     id: Mapped[str] = mapped_column(sa.String(40), primary_key=True, comment="name_<16 hex>")
     category: Mapped[str] = mapped_column(sa.String(40), comment="Whose list it extends")
     subject: Mapped[str] = mapped_column(sa.String(80), comment="Id in that list")
@@ -308,16 +305,7 @@ class HashListRow(Table):
     """
 
     __tablename__ = "hash_lists"
-    __table_args__ = (
-        sa.Index(
-            "uq_hash_lists_live",
-            "name",
-            "category",
-            unique=True,
-            sqlite_where=sa.text("removed_at IS NULL"),
-            postgresql_where=sa.text("removed_at IS NULL"),
-        ),
-    )
+    __table_args__ = (_one_live("uq_hash_lists_live", "name", "category"),)
     id: Mapped[str] = mapped_column(sa.String(40), primary_key=True, comment="list_<16 hex>")
     name: Mapped[str] = mapped_column(sa.String(80), comment="What operators call the list")
     category: Mapped[str] = mapped_column(sa.String(40), comment="What a match is scored as")
@@ -337,6 +325,29 @@ class HashListRow(Table):
     )
     note: Mapped[str] = mapped_column(sa.Text, comment="Source and why, for operators")
     added_by: Mapped[str] = mapped_column(sa.String(200), comment="Who added it")
+    created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
+    removed_at: Mapped[dt.datetime | None] = mapped_column(UtcTime, comment="UTC; null = live")
+
+
+class EnrolledFaceRow(Table):
+    """A person who is recognised by their face. Ending it erases the templates."""
+
+    __tablename__ = "enrolled_faces"
+    __table_args__ = (_one_live("uq_enrolled_faces_live", "category", "subject"),)
+    id: Mapped[str] = mapped_column(sa.String(40), primary_key=True, comment="face_<16 hex>")
+    category: Mapped[str] = mapped_column(sa.String(40), comment="What a match is scored as")
+    subject: Mapped[str] = mapped_column(sa.String(80), comment="Whose consents lift a match")
+    pictures: Mapped[int] = mapped_column(comment="Number of templates")
+    templates: Mapped[bytes] = mapped_column(
+        sa.LargeBinary,
+        deferred=True,
+        comment="safety.likeness.packed; biometric, never logged; empty when ended",
+    )
+    evidence_sha256: Mapped[str] = mapped_column(sa.String(64), comment="Of the document, hex")
+    evidence_reference: Mapped[str] = mapped_column(
+        sa.String(400), comment="Where the document is kept"
+    )
+    enrolled_by: Mapped[str] = mapped_column(sa.String(200), comment="Who enrolled")
     created_at: Mapped[dt.datetime] = mapped_column(UtcTime, comment="UTC")
     removed_at: Mapped[dt.datetime | None] = mapped_column(UtcTime, comment="UTC; null = live")
 

@@ -94,6 +94,8 @@ class EventKind(StrEnum):
     REWRITE_CONFIRMED = "rewrite.confirmed"
     HASH_LIST_ADDED = "hash_list.added"
     HASH_LIST_REMOVED = "hash_list.removed"
+    FACE_ENROLLED = "face.enrolled"
+    FACE_REMOVED = "face.removed"
 
 
 class EntryFault(ValueError):

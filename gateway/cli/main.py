@@ -12,6 +12,7 @@ from gateway.cli import (
     audit,
     clips,
     demo,
+    faces,
     hashes,
     judges,
     keys,
@@ -74,6 +75,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(names.app, name="names")
 app.add_typer(records.app, name="records")
+app.add_typer(faces.app, name="faces")
 app.add_typer(hashes.app, name="hashes")
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")

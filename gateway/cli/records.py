@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,6 @@ from gateway.cli.common import (
     print_json,
     tell,
 )
-from gateway.cli.names import ListOption
 from gateway.cli.who import By, operator
 from gateway.errors import InvalidRequest
 from gateway.permissions import Agreement, ConsentRecord
@@ -31,11 +31,20 @@ app = typer.Typer(
 )
 
 
+class Liftable(StrEnum):
+    """The categories whose rule a record can lift for one subject."""
+
+    PUBLIC_FIGURE = Category.PUBLIC_FIGURE.value
+    PRIVATE_LIKENESS = Category.PRIVATE_LIKENESS.value
+    IP_CHARACTER_BRAND = Category.IP_CHARACTER_BRAND.value
+    LIVING_ARTIST_STYLE = Category.LIVING_ARTIST_STYLE.value
+
+
 @app.command()
 def add(
     context: typer.Context,
-    subject: Annotated[str, typer.Argument(help="The id of a name: see 'names test'.")],
-    category: ListOption,
+    subject: Annotated[str, typer.Argument(help="An id: see 'names test' and 'faces list'.")],
+    category: Annotated[Liftable, typer.Option(help="Whose rule it lifts.")],
     tenant: Annotated[str, typer.Option(help="For whom: name or id of the tenant.")],
     scope: Annotated[str, typer.Option(help="What was agreed, in words.")],
     evidence: Annotated[
@@ -58,9 +67,11 @@ def add(
     """Record that somebody agreed. It lifts exactly this subject's rule, while it is valid."""
     with opened(context, data_dir, as_json=as_json) as gateway:
         kind = Category(category.value)
-        if gateway.names.in_force().subject(kind, subject) is None:
+        named = gateway.names.in_force().subject(kind, subject) is not None
+        if not named and not gateway.enrolled_faces.is_enrolled(kind, subject):
             raise InvalidRequest(
-                "That id is not in the list: see 'cinegate names test'.", param="subject"
+                "Nobody has that id: see 'cinegate names test' and 'cinegate faces list'.",
+                param="subject",
             )
         record = gateway.permissions.record(
             Agreement(

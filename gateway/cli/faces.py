@@ -39,13 +39,14 @@ def enrol(
     context: typer.Context,
     subject: Annotated[str, typer.Argument(help="Their id: small letters, digits, hyphens.")],
     pictures: Annotated[
-        list[Path], typer.Argument(help="Pictures of this person alone.", dir_okay=False)
+        list[Path], typer.Argument(help="Pictures of them alone.", exists=True, dir_okay=False)
     ],
     category: Annotated[Kind, typer.Option(help="Whose rule a match feeds.")],
     evidence: Annotated[
         Path,
         typer.Option(
             help="The document in which they asked for it; only its SHA-256 is kept.",
+            exists=True,
             dir_okay=False,
         ),
     ],

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from gateway.media.codec import Mp4Codec
+from tests.contract.test_face_models import packaged
 from tests.e2e.conftest import parsed, run_cli
 
 
@@ -105,6 +107,27 @@ def test_classify_judges_a_harmless_clip(tmp_path: Path, clip: Path) -> None:
     assert report["action"] == "allow"
     assert report["frames"]["sampled"] >= 4
     assert {judge.partition("@")[0] for judge in report["judges"]} >= {"faces", "symbols"}
+
+
+def test_a_clip_that_shows_an_enrolled_person_is_refused_and_says_when(tmp_path: Path) -> None:
+    face = packaged("astronaut.png")
+    picture, clip, document = (tmp_path / name for name in ("a.png", "a.mp4", "request.txt"))
+    cv2.imwrite(str(picture), face[:, :, ::-1])
+    document.write_text("Please look out for me.")
+    codec = Mp4Codec(crf=20, preset="fast", keyframe_seconds=1.0)
+    codec.encode([np.repeat(face[None], 12, axis=0)] * 2, clip, fps=24)
+    shown = ("classify", str(clip), "--json")
+    assert parsed(run_cli(tmp_path / "data", *shown))["action"] == "allow"
+    paper = ("--evidence", str(document), "--reference", "cabinet 3")
+    kind = ("--category", "private_likeness")
+    enrol = ("faces", "enrol", "ana-b", str(picture), *kind, *paper, "--json")
+    receipt = parsed(run_cli(tmp_path / "data", *enrol))
+    report = parsed(run_cli(tmp_path / "data", *shown))
+    assert report["action"] == "block"
+    (reason,) = report["reasons"]
+    assert (reason["rule"], reason["start"]) == ("CG-L2", 0)
+    run_cli(tmp_path / "data", "faces", "remove", receipt["id"])
+    assert parsed(run_cli(tmp_path / "data", *shown))["action"] == "allow"
 
 
 def test_the_doctor_names_weights_with_hashes(tmp_path: Path) -> None:

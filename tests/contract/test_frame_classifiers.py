@@ -12,6 +12,7 @@ from gateway.judges import prompt_moderators, rule_book
 from gateway.settings import FrameJudges, Settings
 from safety.frames import FrameClassifier, FrameGate
 from safety.hash_list import HashLists
+from safety.likeness import FaceRegistry
 from safety.nudity import NsfwJs, OpenNsfw, open_nsfw_input
 from safety.policy import POLICY_PATH, Policy
 from safety.sampling import Frames
@@ -27,7 +28,7 @@ POLICY = Policy.load(POLICY_PATH)
 def whole(settings: Settings) -> FrameGate:
     """The gate that a gateway with these settings runs."""
     moderators = prompt_moderators(lambda: rule_book().names)
-    return frame_gate(POLICY, moderators, HashLists, settings)
+    return frame_gate(POLICY, moderators, HashLists, FaceRegistry, settings)
 
 
 WHOLE = whole(Settings())

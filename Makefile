@@ -58,8 +58,9 @@ bench-prompts: $(READY) ## Prompt gate; needs PROMPTS=<folder of the moderation 
 	$(BIN)/pip install --quiet --no-deps -r tests/bench/requirements.txt
 	$(BIN)/python -m tests.bench.prompts --data $(PROMPTS) --peers
 
-bench-frames: $(READY) ## Frame gate: cost and false positives
+bench-frames: $(READY) ## Frame gate: false alarms, planted harm and cost, with every judge
 	$(BIN)/python -m tests.bench.frames
+	$(BIN)/python -m tests.bench.frames_whole
 
 bench-generator: $(READY) ## Embedded model: does it obey, how long does it take
 	$(BIN)/python -m tests.bench.generator

@@ -25,7 +25,7 @@ from gateway.in_force import InForce
 from gateway.record import AuditOutbox, Clock
 from gateway.tables import EnrolledFaceRow
 from safety.face_embedding import maker
-from safety.gazetteer import GazetteerInvalid, require_subject
+from safety.gazetteer import GazetteerInvalid, require_id
 from safety.likeness import ENROLLABLE, Enrolled, FaceRegistry, Templates, packed, unpacked
 from safety.verdict import Category
 
@@ -237,7 +237,7 @@ def _require(person: Enrolling) -> None:
     if person.category not in ENROLLABLE:
         raise InvalidRequest("Only people are enrolled by their face.", param="category")
     try:
-        require_subject(person.category, person.subject)
+        require_id(person.subject)
     except GazetteerInvalid as fault:
         raise InvalidRequest(str(fault), param="subject") from fault
     if not _SHA256.fullmatch(person.evidence_sha256):

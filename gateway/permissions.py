@@ -17,8 +17,9 @@ from gateway.record import AuditOutbox, Clock
 from gateway.seams import Owner
 from gateway.tables import Consent, Tenant
 from safety.circumstances import Audience, Circumstances, Grant
-from safety.gazetteer import GazetteerInvalid, require_subject
+from safety.gazetteer import GazetteerInvalid, require_id
 from safety.regions import REGIONS
+from safety.soundness import LIFTABLE
 from safety.verdict import Category
 
 MAX_SCOPE_CHARS = 2_000
@@ -296,8 +297,10 @@ def _grant(row: Consent) -> Grant | None:
 
 
 def _require(agreed: Agreement) -> None:
+    if agreed.category not in LIFTABLE:
+        raise InvalidRequest("No record lifts a rule of that category.", param="category")
     try:
-        require_subject(agreed.category, agreed.subject)
+        require_id(agreed.subject)
     except GazetteerInvalid as fault:
         raise InvalidRequest(str(fault), param="subject") from fault
     if agreed.project is not None and not _PROJECT.fullmatch(agreed.project):

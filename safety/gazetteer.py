@@ -186,12 +186,14 @@ class Gazetteer:
 
 
 def require_subject(category: Category, subject: str) -> None:
-    """Returns for an id of the documented form; raises GazetteerInvalid otherwise.
+    """Returns for the id of a name in a list; raises GazetteerInvalid otherwise."""
+    if category not in NAMED_CATEGORIES:
+        raise GazetteerInvalid(f"{category.value} has no list of names.")
+    require_id(subject)
 
-    Private people have no list of names; those who are enrolled by their face have an id.
-    """
-    if category not in (*NAMED_CATEGORIES, Category.PRIVATE_LIKENESS):
-        raise GazetteerInvalid(f"{category.value} has no subjects.")
+
+def require_id(subject: str) -> None:
+    """Returns for an id of the documented form; raises GazetteerInvalid otherwise."""
     if not (len(subject) <= MAX_SUBJECT_CHARS and _SUBJECT.fullmatch(subject)):
         raise GazetteerInvalid(
             "The id of a subject is small letters, digits and single hyphens, "

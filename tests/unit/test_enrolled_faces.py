@@ -15,7 +15,9 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from gateway.audit.log import SqlAuditLog
+from gateway.cli.faces import Kind
 from gateway.cli.main import app
+from gateway.cli.records import Liftable
 from gateway.db import Database
 from gateway.enrolled_faces import EnrolledFaces, Enrolling
 from gateway.errors import InvalidRequest, NotFound
@@ -25,10 +27,12 @@ from safety.face_embedding import SIZE, FaceEmbedding
 from safety.face_judge import FaceJudge
 from safety.faces import Face, FacesFound
 from safety.frames import FrameGate
-from safety.likeness import TemplatesRefused
+from safety.gazetteer import GazetteerInvalid, ProtectedName
+from safety.likeness import ENROLLABLE, TemplatesRefused
 from safety.pictures import PictureScores
 from safety.policy import POLICY_PATH, Policy
 from safety.sampling import Frame, Frames
+from safety.soundness import LIFTABLE
 from safety.verdict import Action, Category, Verdict
 from tests.contract.test_face_models import packaged
 
@@ -135,6 +139,16 @@ def test_nobody_is_enrolled_twice(registry: EnrolledFaces) -> None:
     registry.remove(first.id, by="rita")
     registry.enrol(person(), vectors(2.0))
     assert len(registry.list()) == 2
+
+
+def test_a_private_person_has_a_face_and_no_list_of_names() -> None:
+    with pytest.raises(GazetteerInvalid):
+        ProtectedName(category=PRIVATE, subject="ana-b", name="Ana Bell")
+
+
+def test_the_commands_offer_exactly_what_can_be_enrolled_and_lifted() -> None:
+    assert {kind.value for kind in Kind} == {each.value for each in ENROLLABLE}
+    assert {kind.value for kind in Liftable} == {each.value for each in LIFTABLE}
 
 
 # --- clips ------------------------------------------------------------------------------

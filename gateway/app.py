@@ -216,9 +216,9 @@ class Gateway:
     @cached_property
     def codec(self) -> Mp4Codec:
         """Encodes and decodes our own files."""
-        set_to = self.settings.encoding
-        keyframes = set_to.keyframe_seconds
-        return Mp4Codec(crf=set_to.crf, preset=set_to.preset, keyframe_seconds=keyframes)
+        x264 = self.settings.encoding
+        keyframes = x264.keyframe_seconds
+        return Mp4Codec(crf=x264.crf, preset=x264.preset, keyframe_seconds=keyframes)
 
     @cached_property
     def signature(self) -> Signature:

@@ -63,11 +63,18 @@ class Database:
                 yield session
 
     def has_any(self, rows: sa.Select[str]) -> bool:
-        """Whether there is such a row; a database without the table has none."""
+        """Whether there is such a row; a database without the table has none.
+
+        Raises what the database raises when it cannot say: that is not the same as none.
+        """
         try:
             with self.read() as session:
                 return session.scalar(rows.limit(1)) is not None
-        except sa.exc.OperationalError:
+        except sa.exc.DatabaseError:
+            known = sa.inspect(self.engine)
+            asked = [each for each in rows.get_final_froms() if isinstance(each, sa.Table)]
+            if all(known.has_table(table.name) for table in asked):
+                raise
             return False
 
     def dispose(self) -> None:

@@ -16,6 +16,7 @@ from gateway.witnesses import Frames
 from safety.circumstances import STRICTEST, Circumstances
 from safety.frames import FrameClassifier, FrameGate, FrameReport
 from safety.hash_list import MATCHED, HashFinding, HashLists
+from safety.likeness import ENROLLABLE
 from safety.moderation import Named
 from safety.pictures import PictureScores
 from safety.policy import FAULT_RULE, Policy
@@ -23,7 +24,6 @@ from safety.verdict import Category, PictureNote, Reason, Stage, Verdict
 
 STILL_FPS = 1.0
 LIKENESS = Category.PRIVATE_LIKENESS
-PEOPLE = frozenset({Category.PUBLIC_FIGURE, LIKENESS})
 UNCLEAR_ORIGINS = frozenset({Finding.COULD_NOT_CHECK, Finding.EVIDENCE_DISAGREES})
 """Origins with which a picture waits for a person; all others only inform."""
 
@@ -247,7 +247,7 @@ def _people(heard: Sequence[_Heard]) -> tuple[Named, ...]:
             for row in each.rows
             if PictureNote.FACE in row.notes
             for named in row.named
-            if named.category in PEOPLE
+            if named.category in ENROLLABLE
         )
     )
 

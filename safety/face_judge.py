@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from safety.face_embedding import FaceEmbedding
 from safety.faces import Face, FaceFinder
-from safety.likeness import FaceRegistry
+from safety.likeness import ENROLLABLE, FaceRegistry
 from safety.moderation import Named
 from safety.pictures import PictureScores
 from safety.sampling import Frame, Frames, check_frames
@@ -17,8 +17,6 @@ MIN_SIDE = 40.0
 
 MAX_COMPARED = 16
 """How many faces of one picture are compared, largest first."""
-
-PEOPLE = (Category.PRIVATE_LIKENESS, Category.PUBLIC_FIGURE)
 
 
 class FaceJudge:
@@ -31,7 +29,7 @@ class FaceJudge:
     how old anybody is.
     """
 
-    categories = frozenset(PEOPLE)
+    categories = ENROLLABLE
 
     def __init__(
         self,
@@ -77,7 +75,7 @@ class FaceJudge:
         large = [face for face in found.faces if face.side >= MIN_SIDE]
         judged = not registry.people or (found.whole and len(large) <= MAX_COMPARED)
         named = self._named(frame, large[:MAX_COMPARED], registry) if registry.people else ()
-        scores = dict.fromkeys(PEOPLE, 0.0) if judged else {}
+        scores = dict.fromkeys(ENROLLABLE, 0.0) if judged else {}
         return PictureScores(scores=scores, notes=notes, named=named)
 
     def _named(

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from safety.circumstances import STRICTEST, Circumstances
+from safety.likeness import ENROLLABLE
 from safety.moderation import MINOR_NOTE, RESPECT_LIMIT, Named
 from safety.pictures import TELLING_SCORE, PictureScores
 from safety.policy import Policy
@@ -23,7 +24,6 @@ BATCH_FRAMES = 4
 
 NAN = float("nan")
 _SEXUAL = (Category.SEXUAL_EXPLICIT, Category.SEXUAL_SUGGESTIVE)
-_PEOPLE = frozenset({Category.PUBLIC_FIGURE, Category.PRIVATE_LIKENESS})
 
 
 class FrameClassifier(Protocol):
@@ -196,7 +196,7 @@ class FrameGate:
             for named in look.named
             if named.grant in circumstances.grants
             and self.policy.rules[named.category].may_lift(circumstances.audience)
-            and (chaste or named.category not in _PEOPLE)
+            and (chaste or named.category not in ENROLLABLE)
         )
 
     def _look(self, batch: Sequence[Sample], faults: dict[str, ClassifierFault]) -> list[_Look]:

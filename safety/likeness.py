@@ -18,6 +18,7 @@ from safety.moderation import Named
 from safety.verdict import Category
 
 ENROLLABLE = frozenset({Category.PRIVATE_LIKENESS, Category.PUBLIC_FIGURE})
+"""The categories of real people, who are known by their face."""
 MAX_TEMPLATES = 16
 MAX_SUBJECT_CHARS = 200
 

@@ -242,3 +242,22 @@ def test_released_needs_both_marks_and_an_index(tmp_path: Path) -> None:
                 raw.execute(insert, [{**good, name: value}[column] for column in columns])
     raw.execute(insert, [good[column] for column in columns])
     raw.close()
+
+
+def test_a_database_that_cannot_answer_is_not_an_empty_one(
+    tmp_path: Path, database: Database
+) -> None:
+    nothing = Database(f"sqlite:///{tmp_path / 'none.db'}")
+    assert not nothing.has_any(sa.select(ApiKey.id))
+    nothing.dispose()
+    assert not database.has_any(sa.select(ApiKey.id))
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(b"this is no database" * 100)
+    unreadable = Database(f"sqlite:///{broken}")
+    with pytest.raises(sa.exc.DatabaseError):
+        unreadable.has_any(sa.select(ApiKey.id))
+    unreadable.dispose()
+    with database.write() as session:
+        session.execute(sa.text("ALTER TABLE api_keys RENAME COLUMN id TO gone"))
+    with pytest.raises(sa.exc.OperationalError):
+        database.has_any(sa.select(ApiKey.id))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from gateway.audit.checkpoint import CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
 from gateway.schema import migrate
+from tests.postgres import PostgresServer
 
 # The same examples in every run: a change is judged by itself. `make fuzz` draws new ones.
 settings.register_profile("steady", derandomize=True, deadline=None)
@@ -47,13 +51,60 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def database(tmp_path: Path, empty_database: Path) -> Iterator[Database]:
-    path = tmp_path / "cinegate.db"
-    shutil.copyfile(empty_database, path)
-    opened = Database(f"sqlite:///{path}")
-    yield opened
-    opened.dispose()
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> PostgresServer:
+    """A real PostgreSQL, one for all the processes of a run."""
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    return PostgresServer(shared / "postgres")
+
+
+@dataclass
+class Spares:
+    """Migrated databases that a test gave back, emptied for the next one to use."""
+
+    server: PostgresServer
+    closing: contextlib.ExitStack
+    names: list[str] = field(default_factory=list)
+    columns: str = ""
+
+    def take(self) -> str:
+        if self.names:
+            return self.names.pop()
+        name = self.closing.enter_context(self.server.database())
+        migrate(self.server.url(name))
+        self.columns = self.server.columns(name)
+        return name
+
+    def give_back(self, name: str) -> None:
+        if self.server.columns(name) == self.columns:
+            self.server.empty(name)
+            self.names.append(name)
+
+
+@pytest.fixture(scope="session")
+def spares(postgres: PostgresServer) -> Iterator[Spares]:
+    with contextlib.ExitStack() as closing:
+        yield Spares(postgres, closing)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A migrated database, of each kind that the gateway runs on."""
+    with contextlib.ExitStack() as closing:
+        if request.param == "sqlite":
+            path = tmp_path / "cinegate.db"
+            shutil.copyfile(request.getfixturevalue("empty_database"), path)
+            url = f"sqlite:///{path}"
+        else:
+            spares: Spares = request.getfixturevalue("spares")
+            name = spares.take()
+            closing.callback(spares.give_back, name)
+            url = spares.server.url(name)
+        opened = Database(url)
+        closing.callback(opened.dispose)
+        yield opened
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,15 @@ from gateway.audit.checkpoint import CheckpointKey, Verifier
 from gateway.audit.entry import EventKind
 from gateway.audit.log import SqlAuditLog
 from gateway.audit.merkle import ProofFault, verify_consistency
+from gateway.db import Database
 from gateway.errors import ConfigurationFault, Conflict, NotFound
 from gateway.tables import AuditCheckpoint, AuditEntryRow, AuditOutbox, AuditPersonal
 from tests.contract.audit_kit import NOON, Room, event, noon, open_room
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    opened = open_room(tmp_path)
-    yield opened
-    opened.database.dispose()
+def room(tmp_path: Path, database: Database) -> Room:
+    return open_room(tmp_path, database=database)
 
 
 class Interrupt(Exception):
@@ -235,40 +233,64 @@ def test_a_tree_that_was_changed_is_not_signed_again(room: Room) -> None:
 
 def test_a_changed_entry_is_not_covered(room: Room) -> None:
     ids = room.fill(5)
-    for changed in ("CAST(replace(leaf, 'marked', 'merked') AS BLOB)", "'text'", "17"):
+    others = ["overlay(leaf placing 'merked'::bytea from 60)", "''"]
+    if room.database.is_sqlite:  # where text and numbers may stand for bytes
+        others = ["CAST(replace(leaf, 'marked', 'merked') AS BLOB)", "'text'", "17"]
+    for changed in others:
         room.execute(f"UPDATE audit_entries SET leaf = {changed}")
         with pytest.raises(ConfigurationFault):
             room.log.covered(ids[3])
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE audit_entries SET leaf = x'00'",
-        "UPDATE audit_entries SET subject = 'x'",
-        "DELETE FROM audit_entries WHERE idx = 4",
-        "INSERT OR REPLACE INTO audit_entries VALUES (4, 'a', 'b', x'00')",
-        "INSERT OR REPLACE INTO audit_entries SELECT 9, event_id, '', leaf FROM audit_entries",
-        "UPDATE audit_checkpoints SET note = 'x'",
-        "DELETE FROM audit_checkpoints",
-        "INSERT OR REPLACE INTO audit_checkpoints VALUES (5, 'x')",
-        "DELETE FROM audit_tiles",
-        "UPDATE audit_tiles SET hashes = substr(hashes, 1, 32)",
-        "UPDATE audit_tiles SET hashes = zeroblob(160)",
-        "UPDATE audit_tiles SET idx = 7",
-        "INSERT OR REPLACE INTO audit_tiles VALUES (0, 0, x'00')",
-        "UPDATE audit_head SET size = 4",
-        "DELETE FROM audit_head",
-        "INSERT OR REPLACE INTO audit_head VALUES (1, 0)",
-    ],
+ON_SQLITE = (
+    "UPDATE audit_entries SET leaf = x'00'",
+    "UPDATE audit_tiles SET hashes = zeroblob(160)",
+    "INSERT OR REPLACE INTO audit_entries VALUES (4, 'a', 'b', x'00')",
+    "INSERT OR REPLACE INTO audit_entries SELECT 9, event_id, '', leaf FROM audit_entries",
+    "INSERT OR REPLACE INTO audit_checkpoints VALUES (5, 'x')",
+    "INSERT OR REPLACE INTO audit_tiles VALUES (0, 0, x'00')",
+    "INSERT OR REPLACE INTO audit_head VALUES (1, 0)",
 )
-def test_the_database_refuses_to_change_what_is_logged(room: Room, statement: str) -> None:
+ON_POSTGRES = (
+    "UPDATE audit_entries SET leaf = decode('00', 'hex')",
+    "UPDATE audit_tiles SET hashes = decode(repeat('00', 160), 'hex')",
+    (
+        "INSERT INTO audit_entries VALUES (4, 'a', 'b', decode('00', 'hex'))"
+        " ON CONFLICT (idx) DO UPDATE SET leaf = excluded.leaf"
+    ),
+    (
+        "INSERT INTO audit_checkpoints VALUES (5, 'x')"
+        " ON CONFLICT (size) DO UPDATE SET note = excluded.note"
+    ),
+    (
+        "INSERT INTO audit_tiles VALUES (0, 0, decode('00', 'hex'))"
+        " ON CONFLICT (level, idx) DO UPDATE SET hashes = excluded.hashes"
+    ),
+    "INSERT INTO audit_head VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET size = excluded.size",
+    "TRUNCATE audit_entries",
+    "TRUNCATE audit_checkpoints, audit_tiles",
+)
+ON_BOTH = (
+    "UPDATE audit_entries SET subject = 'x'",
+    "DELETE FROM audit_entries WHERE idx = 4",
+    "UPDATE audit_checkpoints SET note = 'x'",
+    "DELETE FROM audit_checkpoints",
+    "DELETE FROM audit_tiles",
+    "UPDATE audit_tiles SET hashes = substr(hashes, 1, 32)",
+    "UPDATE audit_tiles SET idx = 7",
+    "UPDATE audit_head SET size = 4",
+    "DELETE FROM audit_head",
+)
+
+
+def test_the_database_refuses_to_change_what_is_logged(room: Room) -> None:
     room.fill(5)
-    with (
-        pytest.raises(sa.exc.IntegrityError, match="append-only"),
-        room.database.write() as session,
-    ):
-        session.execute(sa.text(statement))
+    for statement in ON_BOTH + (ON_SQLITE if room.database.is_sqlite else ON_POSTGRES):
+        with (
+            pytest.raises(sa.exc.DatabaseError, match="append-only"),
+            room.database.write() as session,
+        ):
+            session.connection().exec_driver_sql(statement)
 
 
 def test_an_erased_person_leaves_random_data_and_a_record(room: Room) -> None:

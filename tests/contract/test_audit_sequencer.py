@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,14 +17,12 @@ from gateway.audit.sequencer import Sequencer
 from gateway.db import Database
 from gateway.errors import StageUnavailable
 from gateway.tables import AuditEntryRow, AuditOutbox
-from tests.contract.audit_kit import Room, event, noon, open_room, url_of
+from tests.contract.audit_kit import Room, event, noon, open_room
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    opened = open_room(tmp_path)
-    yield opened
-    opened.database.dispose()
+def room(tmp_path: Path, database: Database) -> Room:
+    return open_room(tmp_path, database=database)
 
 
 class BrokenSigner:
@@ -89,8 +86,8 @@ def test_eight_writers_lose_nothing_and_leave_no_gap(room: Room) -> None:
     assert head.size == 240
 
 
-def _sequence(folder: str, first: int, amount: int) -> int:
-    database = Database(url_of(Path(folder)))
+def _sequence(url: str, folder: str, first: int, amount: int) -> int:
+    database = Database(url)
     key = CheckpointKey.load_or_create(Path(folder) / "keys")
     log = SqlAuditLog(database, key, noon)
     moved = 0
@@ -105,7 +102,8 @@ def _sequence(folder: str, first: int, amount: int) -> int:
 
 def test_sequencers_in_several_processes_share_one_log(room: Room) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        jobs = [(str(room.folder), 0, 30), (str(room.folder), 1_000, 30)]
+        place = (room.database.url, str(room.folder))
+        jobs = [(*place, 0, 30), (*place, 1_000, 30)]
         moved = pool.starmap(_sequence, jobs, chunksize=1)
     assert sum(moved) == 60
     assert [each.index for each in room.log.entries(limit=500)] == list(range(59, -1, -1))
@@ -123,8 +121,8 @@ class DyingSigner:
         os._exit(9)
 
 
-def _die_before_signing(folder: str) -> None:
-    database = Database(url_of(Path(folder)))
+def _die_before_signing(url: str, folder: str) -> None:
+    database = Database(url)
     key = CheckpointKey.load_or_create(Path(folder) / "keys")
     SqlAuditLog(database, DyingSigner(key), noon).sequence()
 
@@ -133,7 +131,7 @@ def test_what_was_committed_before_a_crash_is_signed_after_it(room: Room) -> Non
     room.fill(2)
     room.record(event(8), event(9))
     process = multiprocessing.get_context("spawn").Process(
-        target=_die_before_signing, args=(str(room.folder),)
+        target=_die_before_signing, args=(room.database.url, str(room.folder))
     )
     process.start()
     process.join()

@@ -58,6 +58,11 @@ def worker(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     made.stop()
 
 
+def engine_table(database: Database) -> str:
+    """Where the engine keeps its jobs."""
+    return "workflow_status" if database.is_sqlite else "dbos.workflow_status"
+
+
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -139,7 +144,7 @@ def test_a_living_worker_takes_over_what_a_dead_one_left(rig: Rig, worker: Worke
     assert gate.reached.wait(20)
     with rig.database.write() as session:
         session.connection().exec_driver_sql(
-            "UPDATE workflow_status SET executor_id='worker-1'"
+            f"UPDATE {engine_table(rig.database)} SET executor_id='worker-1'"
             f" WHERE workflow_uuid='{first.video_id}'"
         )
     gate.opened.set()

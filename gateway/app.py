@@ -374,8 +374,8 @@ class Gateway:
             if worker:
                 url = stack.enter_context(self.signature.time_stamps(self.clock))
                 self._worker = Worker(
-                    database_url=self.settings.database,
-                    folder=self.settings.data_dir,
+                    database=self.database,
+                    lease_seconds=self.settings.lease_seconds,
                     scratch=self.settings.work_dir,
                     record=self.record,
                     pipeline=lambda steps, scratch: self.pipeline(

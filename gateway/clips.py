@@ -15,15 +15,8 @@ from gateway.audit.entry import Event, EventKind
 from gateway.auth import Caller
 from gateway.db import Database
 from gateway.errors import Conflict, InvalidRequest, NotFound, PromptRefused, RateLimited
-from gateway.record import (
-    AuditOutbox,
-    Clock,
-    Facts,
-    recent_prompts,
-    refusal_of,
-    submission,
-    verdict_row,
-)
+from gateway.orders import recent_prompts, submission
+from gateway.record import AuditOutbox, Clock, Facts, refusal_of, verdict_row
 from gateway.rewrites import Rewrites
 from gateway.seams import Permits, SubmissionJudge
 from gateway.settings import Limits

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 30_000
+JULIAN_DAY_OF_1970 = 2_440_587.5
 
 
 class Database:
@@ -76,6 +77,13 @@ class Database:
             if all(known.has_table(table.name) for table in asked):
                 raise
             return False
+
+    def now(self) -> sa.ColumnElement[float]:
+        """The database's own clock in an SQL expression: seconds since 1970, UTC."""
+        if self.is_sqlite:
+            days = sa.func.julianday("now", type_=sa.Double) - JULIAN_DAY_OF_1970
+            return days * 86_400.0
+        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
 
     def dispose(self) -> None:
         """Close every pooled connection."""

@@ -1,8 +1,8 @@
 """The job engine: the only importer of DBOS. Queues clips and runs their stages durably.
 
 DBOS keeps the workflow of each clip in the same database as our tables, so that a request,
-its audit entry and its job commit together. After a crash the next worker that starts runs
-exactly the stages that are not on record.
+its audit entry and its job commit together. Each worker holds a lease; when it runs out, a
+living worker runs exactly the stages that are not on record (ADR 7).
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions
 from dbos._serialization import DBOSPortableJSON
 from sqlalchemy.orm import Session
 
+from gateway.db import Database
 from gateway.errors import Error, InternalError
+from gateway.leases import Lease
 from gateway.logs import trace
 from gateway.pipeline import Pipeline
 from gateway.record import Facts, JobEnded, Record, Stopped
 from gateway.seams import StepRunner
-from gateway.slots import Slots
 
 QUEUE = "clips"
 WORKFLOW = "produce_clip"
@@ -31,6 +32,7 @@ WORKFLOW = "produce_clip"
 APPLICATION_VERSION = "1"
 POLL_SECONDS = 0.1
 SWEEP_SECONDS = 3.0
+BEATS_PER_LEASE = 3
 MAX_RECOVERIES = 20
 DRAIN_SECONDS = 60.0
 ENGINE_SECONDS = 10
@@ -119,42 +121,45 @@ class DurableSteps:
 class Worker:
     """Takes clips from the queue, one at a time, and brings each to an end.
 
-    One worker per process, known to the engine by the number of its slot. A restarted worker
-    takes the lowest free number and so resumes what its predecessor left; every living worker
-    looks after the slots of dead ones and after what ended jobs left in the stores.
+    One worker per process, on any machine that shares the database and the stores, known to
+    the engine by a name that is new with each start. Every living worker looks after the jobs
+    of those whose lease ran out, and after what ended jobs left in the stores.
     """
 
     def __init__(
         self,
         *,
-        database_url: str,
-        folder: Path,
+        database: Database,
         scratch: Path,
         record: Record,
         pipeline: Callable[[StepRunner, Path], Pipeline],
+        lease_seconds: float,
     ) -> None:
-        self._url = database_url
+        self._database = database
         self._scratch = scratch
         self._record = record
         self._make_pipeline = pipeline
-        self._slots = Slots(folder)
+        self._lease_seconds = lease_seconds
+        self._lease = Lease(database, seconds=lease_seconds)
         self._stopping = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
-        self._sweeper: threading.Thread | None = None
+        self._gone = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin to work. Raises StageUnavailable when no worker slot is free."""
+        """Begin to work."""
         self._stopping.clear()
-        number = self._slots.take()
-        scratch = self._scratch / f"worker-{number}"
-        shutil.rmtree(scratch, ignore_errors=True)
-        pipeline = self._make_pipeline(DurableSteps(self._stopping), scratch)
+        self._gone.clear()
+        self._lease = Lease(self._database, seconds=self._lease_seconds)
+        self._lease.renew()
+        worker = self._lease.worker
+        pipeline = self._make_pipeline(DurableSteps(self._stopping), self._scratch / worker)
         config: DBOSConfig = {
             "name": "cinegate",
-            "system_database_url": self._url,
+            "system_database_url": self._database.url,
             "application_version": APPLICATION_VERSION,
-            "executor_id": f"worker-{number}",
+            "executor_id": worker,
             "serializer": DBOSPortableJSON,
             "log_level": "CRITICAL",
             "use_listen_notify": False,
@@ -172,10 +177,13 @@ class Worker:
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
         self._take_over()
-        self._sweeper = threading.Thread(
-            target=self._sweep, args=(pipeline,), name="sweeper", daemon=True
-        )
-        self._sweeper.start()
+        beat = self._lease_seconds / BEATS_PER_LEASE
+        sweep = (self._take_over, self._close_lost, pipeline.tidy)
+        # A thread of its own: a lease must not run out because a sweep takes long.
+        self._threads = [
+            _repeat("lease", beat, (self._lease.renew,), until=self._gone),
+            _repeat("sweeper", min(SWEEP_SECONDS, beat), sweep, until=self._stopping),
+        ]
 
     def stop(self) -> None:
         """Stop at the next denoising step or the end of the stage under way.
@@ -186,33 +194,49 @@ class Worker:
         self._stopping.set()
         if not self._idle.wait(DRAIN_SECONDS):
             log.warning("worker.left_a_stage")
-        if self._sweeper is not None:
-            self._sweeper.join(timeout=10)
         # The engine still has to write down how the last workflow ended.
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=ENGINE_SECONDS)
-        self._slots.release()
-
-    def _sweep(self, pipeline: Pipeline) -> None:
-        """Every few seconds: take over, close lost jobs, remove what ended jobs left."""
-        while not self._stopping.wait(SWEEP_SECONDS):
-            for act in (self._take_over, self._close_lost, pipeline.tidy):
-                try:
-                    act()
-                except Exception as fault:  # noqa: BLE001 - the beat goes on; next turn retries
-                    log.warning("sweep.failed", trace=trace(fault))
+        self._gone.set()
+        for thread in self._threads:
+            thread.join(timeout=10)
+        self._lease.release()
+        shutil.rmtree(self._scratch / self._lease.worker, ignore_errors=True)
 
     def _take_over(self) -> None:
-        """Hand the unfinished jobs of dead workers to the living."""
-        with self._slots.abandoned() as numbers:
-            for number in numbers:
-                shutil.rmtree(self._scratch / f"worker-{number}", ignore_errors=True)
-            _resume_jobs_of([f"worker-{number}" for number in numbers])
+        """Hand the unfinished jobs of dead workers to the living, and clear their scratch."""
+        pending = DBOS.list_workflows(
+            status="PENDING", name=WORKFLOW, load_input=False, load_output=False
+        )
+        # Asked after the jobs: a worker has its lease before it takes its first job.
+        living = self._lease.living()
+        _resume_jobs_of(sorted({str(job.executor_id) for job in pending} - living))
+        for folder in self._scratch.glob("worker-*"):
+            if folder.name not in living:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _close_lost(self) -> None:
         """Close the rows of jobs that the engine gave up, so that none waits for ever."""
         for status in DBOS.list_workflows(status=list(LOST), name=WORKFLOW, limit=100):
             order = self._record.order(status.workflow_id)
             self._record.end(order, "failed", refusal=_failure(None))
+
+
+def _repeat(
+    name: str, seconds: float, acts: tuple[Callable[[], None], ...], *, until: threading.Event
+) -> threading.Thread:
+    """A thread that does these again and again, whatever one of them raises."""
+
+    def beat() -> None:
+        while not until.wait(seconds):
+            for act in acts:
+                try:
+                    act()
+                except Exception as fault:  # noqa: BLE001 - the next turn tries again
+                    log.warning(f"{name}.failed", trace=trace(fault))
+
+    thread = threading.Thread(target=beat, name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 def _resume_jobs_of(executors: list[str]) -> None:
@@ -236,7 +260,7 @@ def produce_clip(
     A fault while the worker stops is nobody's: WorkerStopping leaves the job as it is. Raises
     an Exception only when the end itself could not be recorded.
     """
-    order = record.order(video_id)
+    order = record.claim(video_id)
     with structlog.contextvars.bound_contextvars(video=video_id):
         try:
             pipeline.run(order)

@@ -18,16 +18,15 @@ from tempfile import TemporaryDirectory
 
 from gateway.audit.entry import EventKind
 from gateway.errors import StageUnavailable
+from gateway.orders import Order, submission_of
 from gateway.record import (
     FINAL_STATES,
     Facts,
-    Order,
     Outcome,
     Record,
     demand_allowed,
     event_id,
     judged,
-    submission_of,
 )
 from gateway.seams import (
     Codec,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -13,9 +14,9 @@ from sqlalchemy.orm import Session
 from gateway.audit.entry import Event, EventKind
 from gateway.db import Database
 from gateway.errors import StageUnavailable
+from gateway.orders import Order, recent_prompts
 from gateway.settings import Limits
 from gateway.tables import StageRow, VerdictRow, Video
-from safety.submission import Part, PartKind, Submission
 from safety.verdict import Action, Reason, Verdict
 
 Facts = dict[str, Any]
@@ -27,34 +28,6 @@ ENDINGS = {
     "failed": EventKind.VIDEO_FAILED,
 }
 FAULT = "The clip could not be judged, so it is not released."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """An accepted request: everything that decides what the clip will be.
-
-    ``clip_id`` is the watermark payload, 16 hex digits from a secure source. ``lineage`` are
-    the prompts of the clips that a remix goes back to, ``recent`` those that the same key had
-    accepted in the window before; both oldest first.
-    """
-
-    video_id: str
-    tenant_id: str
-    clip_id: str
-    prompt: str
-    model: str
-    seconds: int
-    width: int
-    height: int
-    seed: int
-    created_at: dt.datetime
-    negative_prompt: str = ""
-    title: str = ""
-    project: str | None = None
-    remixed_from: str | None = None
-    lineage: tuple[str, ...] = ()
-    recent: tuple[str, ...] = ()
-    key_id: str | None = None
 
 
 class AuditOutbox(Protocol):
@@ -81,66 +54,6 @@ class Outcome:
     progress: int
     verdict: Verdict | None = None
     changes: Mapping[str, object] = field(default_factory=dict)
-
-
-def submission(
-    *,
-    prompt: str,
-    negative_prompt: str = "",
-    title: str = "",
-    remix: bool = False,
-    lineage: tuple[str, ...] = (),
-    recent: tuple[str, ...] = (),
-) -> Submission:
-    """What a request says, as the prompt gate judges it."""
-    parts = [Part(kind=PartKind.REMIX if remix else PartKind.PROMPT, text=prompt)]
-    if title:
-        parts.append(Part(kind=PartKind.TITLE, text=title))
-    if negative_prompt:
-        parts.append(Part(kind=PartKind.NEGATIVE_PROMPT, text=negative_prompt))
-    return Submission(parts=tuple(parts), lineage=lineage, recent=recent)
-
-
-def submission_of(order: Order) -> Submission:
-    """What an accepted request says: the same that was judged at the door."""
-    return submission(
-        prompt=order.prompt,
-        negative_prompt=order.negative_prompt,
-        title=order.title,
-        remix=order.remixed_from is not None,
-        lineage=order.lineage,
-        recent=order.recent,
-    )
-
-
-def recent_prompts(
-    session: Session,
-    *,
-    tenant_id: str,
-    key_id: str | None,
-    until: dt.datetime,
-    limits: Limits,
-    beside: str | None = None,
-) -> tuple[str, ...]:
-    """The prompts that one key had accepted in the window, oldest first, without ``beside``.
-
-    A held prompt does not count (a person judges it), nor a deleted one (nothing is kept).
-    """
-    since = until - dt.timedelta(minutes=limits.sequence_window_minutes)
-    statement = (
-        sa.select(Video.prompt)
-        .where(
-            Video.tenant_id == tenant_id,
-            Video.key_id == key_id,
-            Video.created_at > since,
-            Video.created_at <= until,
-            Video.state.not_in(("held", "deleted")),
-            Video.id != (beside or ""),
-        )
-        .order_by(Video.created_at.desc(), Video.id.desc())
-        .limit(limits.sequence_window_requests)
-    )
-    return tuple(reversed(session.scalars(statement).all()))
 
 
 def refusal_of(verdict: Verdict) -> Facts:
@@ -276,7 +189,23 @@ class Record:
             lineage=tuple(row.lineage or ()),
             recent=recent,
             key_id=row.key_id,
+            claim=row.claim,
         )
+
+    def claim(self, video_id: str) -> Order:
+        """The request behind a job, from now on the caller's to work on, and nobody else's.
+
+        Whoever held it before, and may only have been frozen, can record nothing more for
+        it: this is the fence behind a lease (Kleppmann 2016). Raises as ``order`` does.
+        """
+        mine = (
+            sa.update(Video)
+            .where(Video.id == video_id, Video.state.not_in(FINAL_STATES))
+            .values(claim=secrets.token_hex(16))
+        )
+        with self._database.write() as session:
+            session.execute(mine)
+        return self.order(video_id)
 
     def state(self, video_id: str) -> str:
         """A job's state now; one that is not on record counts as deleted."""
@@ -345,10 +274,12 @@ class Record:
             row.progress = max(row.progress, min(percent, 99))
 
     def end(self, order: Order, state: str, *, refusal: Facts) -> None:
-        """Close the job as refused, held or failed; a final state stays."""
+        """Close the job as refused, held or failed; a final state, or another's job, stays."""
         with self._database.write() as session:
-            row = session.get(Video, order.video_id)
+            row = self._locked(session, order)
             if row is None or row.state in FINAL_STATES or row.state == state:
+                return
+            if row.claim != order.claim:
                 return
             row.state, row.refusal = state, refusal
             row.completed_at = None if state == "held" else self._clock()
@@ -360,12 +291,18 @@ class Record:
             self._audit.record(session, _event(order, row.stage, ENDINGS[state], facts))
 
     def _living(self, session: Session, order: Order) -> Video:
-        row = session.scalars(
-            sa.select(Video).where(Video.id == order.video_id).with_for_update()
-        ).one_or_none()
+        row = self._locked(session, order)
         if row is None or row.state in FINAL_STATES or row.state == "held":
             raise JobEnded("The job has ended; nothing more is recorded for it.")
+        if row.claim != order.claim:
+            raise JobEnded(
+                "Another worker took the job over; nothing is recorded for this one."
+            )
         return row
+
+    def _locked(self, session: Session, order: Order) -> Video | None:
+        statement = sa.select(Video).where(Video.id == order.video_id).with_for_update()
+        return session.scalars(statement).one_or_none()
 
 
 class Stopped(Exception):
@@ -378,7 +315,7 @@ class Stopped(Exception):
 
 
 class JobEnded(StageUnavailable):
-    """The job was closed (deleted, held, refused) while a stage was still running."""
+    """The job was closed (deleted, held, refused) or taken over while a stage was running."""
 
 
 def demand_allowed(facts: Facts) -> None:

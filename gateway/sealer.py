@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 from gateway.errors import StageUnavailable
+from gateway.orders import Order
 from gateway.provenance.binding import bound_clips
 from gateway.provenance.credentials import Credentials
 from gateway.provenance.manifest import ManifestFacts, build_manifest
 from gateway.provenance.signer import Signer
-from gateway.record import Order
 from gateway.settings import Settings
 from generator.cards import ModelCard
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from gateway.record import Facts, Order
+from gateway.orders import Order
+from gateway.record import Facts
 from generator.clip import Frames
 from safety.circumstances import STRICTEST, Circumstances, Grant
 from safety.submission import Submission

@@ -169,6 +169,7 @@ class Settings(_Section):
     models: dict[str, Path] = Field(default_factory=dict)
     policy: Path | None = None
     shadow_policy: Path | None = None
+    lease_seconds: float = Field(default=15.0, ge=1, le=600)
     moderators: tuple[Moderator, ...] = ()
     frames: FrameJudges = FrameJudges()
     picture_models: tuple[PictureModelSettings, ...] = ()

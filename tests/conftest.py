@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -53,11 +52,8 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> PostgresServer:
-    """A real PostgreSQL, one for all the processes of a run."""
-    shared = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        shared = shared.parent
-    return PostgresServer(shared / "postgres")
+    """A real PostgreSQL of this process."""
+    return PostgresServer(tmp_path_factory.mktemp("postgres") / "data")
 
 
 @dataclass
@@ -65,14 +61,13 @@ class Spares:
     """Migrated databases that a test gave back, emptied for the next one to use."""
 
     server: PostgresServer
-    closing: contextlib.ExitStack
     names: list[str] = field(default_factory=list)
     columns: str = ""
 
     def take(self) -> str:
         if self.names:
             return self.names.pop()
-        name = self.closing.enter_context(self.server.database())
+        name = self.server.create()
         migrate(self.server.url(name))
         self.columns = self.server.columns(name)
         return name
@@ -84,9 +79,8 @@ class Spares:
 
 
 @pytest.fixture(scope="session")
-def spares(postgres: PostgresServer) -> Iterator[Spares]:
-    with contextlib.ExitStack() as closing:
-        yield Spares(postgres, closing)
+def spares(postgres: PostgresServer) -> Spares:
+    return Spares(postgres)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -12,7 +12,8 @@ import numpy as np
 
 from gateway.audit.sequencer import Sequencer
 from gateway.errors import StageUnavailable
-from gateway.record import Facts, Order
+from gateway.orders import Order
+from gateway.record import Facts
 from gateway.seams import Owner
 from generator.clip import Clip, Frames, GenerationRequest, Progress
 from safety.circumstances import STRICTEST, Circumstances, Grant

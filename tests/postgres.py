@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests: one server per run, one database per test."""
+"""A real PostgreSQL for the tests: one server per process, one database per test."""
 
 from __future__ import annotations
 
@@ -26,10 +26,7 @@ COLUMNS = (
 
 
 class PostgresServer:
-    """A server with its data in ``folder``, shared by every process that names that folder.
-
-    The last process to end stops it and deletes the folder.
-    """
+    """A server with its data in ``folder``; it ends with this process, and the folder too."""
 
     def __init__(self, folder: Path) -> None:
         self._server = _started(folder)
@@ -45,11 +42,16 @@ class PostgresServer:
         plain: str = self._server.get_uri(database=name)
         return plain.replace("postgresql://", "postgresql+psycopg://", 1)
 
+    def create(self) -> str:
+        """The name of a fresh database; it goes with the server."""
+        name = f"test_{uuid.uuid4().hex[:16]}"
+        self.run(f"CREATE DATABASE {name}")
+        return name
+
     @contextmanager
     def database(self) -> Iterator[str]:
         """The name of a fresh database, dropped afterwards whoever is still connected."""
-        name = f"test_{uuid.uuid4().hex[:16]}"
-        self.run(f"CREATE DATABASE {name}")
+        name = self.create()
         try:
             yield name
         finally:

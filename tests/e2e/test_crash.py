@@ -68,6 +68,7 @@ def wait_for(data_dir: Path, video_id: str, stage: str | None, worker: Worker) -
 
 
 def submitted(data_dir: Path) -> str:
+    (data_dir / "gateway.toml").write_text("lease_seconds = 1.0\n", encoding="utf-8")
     gateway = Gateway(load_settings(data_dir=data_dir))
     with gateway.opened():
         caller = gateway.keys.local_caller()

@@ -12,8 +12,9 @@ from gateway.auth import Caller, KeyRing
 from gateway.clips import Clips
 from gateway.db import Database
 from gateway.jobs import produce_clip
+from gateway.orders import Order
 from gateway.pipeline import Pipeline
-from gateway.record import Order, Record
+from gateway.record import Record
 from gateway.rewrites import Rewrites
 from gateway.settings import Limits
 from gateway.store import Released, Vault

@@ -15,8 +15,9 @@ from gateway.audit.checkpoint import CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
 from gateway.errors import Conflict, NotFound, StageUnavailable
+from gateway.orders import Order
 from gateway.pipeline import STAGES
-from gateway.record import Facts, JobEnded, Order, Stopped
+from gateway.record import Facts, JobEnded, Stopped
 from gateway.tables import StageRow
 from generator.errors import WeightsMissing
 from safety.circumstances import Audience, Circumstances

@@ -13,8 +13,8 @@ import pytest
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
 from gateway.errors import InvalidRequest, PromptRefused
+from gateway.orders import Order
 from gateway.permissions import Agreement, Permissions
-from gateway.record import Order
 from gateway.tables import AuditPersonal
 from gateway.wish import Wish
 from safety.circumstances import STRICTEST, Audience, Circumstances

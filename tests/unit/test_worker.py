@@ -12,16 +12,19 @@ import pytest
 from dbos import DBOS
 
 from gateway import jobs
+from gateway.audit.entry import EventKind
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
 from gateway.jobs import JobQueue, StageFault, Worker, WorkerStopping, migrate_engine
+from gateway.leases import Lease
+from gateway.orders import Order
 from gateway.pipeline import Pipeline
-from gateway.record import Order
+from gateway.record import JobEnded, Outcome
 from gateway.seams import StepRunner
-from gateway.slots import Slots
 from safety.verdict import Action
 from tests.unit.rig import Rig
 
+LEASE_SECONDS = 2.0
 SECRET = "a prompt that must not be kept"
 
 
@@ -48,11 +51,11 @@ def worker(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
         return made
 
     made = Worker(
-        database_url=rig.database.url,
-        folder=rig.folder,
+        database=rig.database,
         scratch=rig.folder / "work",
         record=rig.record,
         pipeline=pipeline,
+        lease_seconds=LEASE_SECONDS,
     )
     yield made
     made.stop()
@@ -137,37 +140,73 @@ def test_a_stop_ends_the_model_at_its_next_step(rig: Rig, worker: Worker) -> Non
 
 
 def test_a_living_worker_takes_over_what_a_dead_one_left(rig: Rig, worker: Worker) -> None:
-    """The dead one is slot 1: its lock file exists, nobody holds it, its job is pending."""
+    """The dead one has no lease any more, its job is pending."""
     gate = Gate(rig)
     first = rig.order()
     worker.start()
     assert gate.reached.wait(20)
     with rig.database.write() as session:
         session.connection().exec_driver_sql(
-            f"UPDATE {engine_table(rig.database)} SET executor_id='worker-1'"
+            f"UPDATE {engine_table(rig.database)} SET executor_id='worker-dead'"
             f" WHERE workflow_uuid='{first.video_id}'"
         )
     gate.opened.set()
     worker.stop()
     rig.frames.judge = gate.judge  # type: ignore[method-assign]
-    (rig.folder / "worker-1.lock").touch()
     worker.start()
     until(ended(rig, first))
     assert rig.row(first).state == "released"
 
 
-def test_a_slot_that_is_held_is_not_taken_over(tmp_path: Path) -> None:
-    mine, other = Slots(tmp_path), Slots(tmp_path)
-    assert (mine.take(), other.take()) == (0, 1)
-    with mine.abandoned() as free:
-        assert free == ()
-    other.release()
-    with mine.abandoned() as free, Slots(tmp_path).abandoned() as second:
-        assert (free, second) == ((1,), ())
-    third = Slots(tmp_path)
-    assert third.take() == 1
-    for slots in (mine, third):
-        slots.release()
+def test_who_worked_on_a_job_that_was_taken_over_can_record_nothing(rig: Rig) -> None:
+    asked = rig.order()
+    frozen = rig.record.claim(asked.video_id)
+    rig.record.begin(frozen, "approve")
+    mine = rig.record.claim(asked.video_id)
+    assert frozen.claim != mine.claim
+    outcome = Outcome(kind=EventKind.VERDICT_GIVEN, facts={}, logged={}, progress=5)
+    for act in (
+        lambda: rig.record.begin(frozen, "approve"),
+        lambda: rig.record.progress(frozen, 50),
+        lambda: rig.record.passed(frozen, "approve", outcome),
+        lambda: rig.record.release(frozen, audit_index=0),
+        lambda: rig.record.progress(asked, 50),  # from before anybody worked on it
+    ):
+        with pytest.raises(JobEnded):
+            act()
+    rig.record.end(frozen, "failed", refusal={"code": "internal_error"})
+    assert rig.row(asked).state == "in_progress"
+    assert rig.record.facts(mine, "approve") is None
+    rig.record.passed(mine, "approve", outcome)
+    assert rig.record.facts(mine, "approve") == {}
+
+
+def test_a_lease_runs_out_by_the_clock_of_the_database(database: Database) -> None:
+    mine, other = Lease(database, seconds=60), Lease(database, seconds=0.5)
+    mine.renew()
+    other.renew()
+    assert mine.living() == {mine.worker, other.worker}
+    until(lambda: mine.living() == {mine.worker})
+    other.renew()  # it was only frozen
+    assert mine.living() == {mine.worker, other.worker}
+    mine.release()
+    assert other.living() == {other.worker}
+
+
+def test_a_worker_keeps_its_lease_while_it_works_and_gives_it_back(
+    rig: Rig, worker: Worker
+) -> None:
+    gate = Gate(rig)
+    rig.order()
+    worker.start()
+    watching = Lease(rig.database, seconds=60)
+    assert gate.reached.wait(20)
+    time.sleep(LEASE_SECONDS * 1.5)
+    (living,) = watching.living()
+    assert living.startswith("worker-")
+    gate.opened.set()
+    worker.stop()
+    assert watching.living() == set()
 
 
 def test_the_media_of_a_deleted_held_clip_is_removed(rig: Rig, worker: Worker) -> None:
@@ -181,13 +220,18 @@ def test_the_media_of_a_deleted_held_clip_is_removed(rig: Rig, worker: Worker) -
 
 
 def test_scratch_of_a_dead_worker_is_removed(rig: Rig, worker: Worker) -> None:
-    left = [rig.folder / "work" / f"worker-{n}" / "raw.mp4" for n in (0, 3)]
-    for path in left:
+    """Also of one on another machine, if the folder is shared; never that of a living one."""
+    living = Lease(rig.database, seconds=60)
+    living.renew()
+    dead, other = (
+        rig.folder / "work" / name / "raw.mp4" for name in ("worker-dead", living.worker)
+    )
+    for path in (dead, other):
         path.parent.mkdir(parents=True)
         path.write_bytes(b"unmarked")
-    (rig.folder / "worker-3.lock").touch()
     worker.start()
-    until(lambda: not any(path.exists() for path in left))
+    until(lambda: not dead.exists())
+    assert other.exists()
 
 
 def test_the_engine_keeps_no_message_of_a_fault(rig: Rig, worker: Worker) -> None:

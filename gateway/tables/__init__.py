@@ -1,0 +1,34 @@
+"""The tables, as SQLAlchemy 2 mappings. Stored values are for ever: append, never rename."""
+
+from gateway.tables.audit import (
+    AuditCheckpoint,
+    AuditEntryRow,
+    AuditHead,
+    AuditOutbox,
+    AuditPersonal,
+    AuditTile,
+)
+from gateway.tables.base import Table, UtcTime
+from gateway.tables.jobs import ApiKey, StageRow, Tenant, VerdictRow, Video, WorkerRow
+from gateway.tables.registries import Consent, EnrolledFaceRow, HashListRow, ProtectedNameRow
+
+__all__ = [
+    "ApiKey",
+    "AuditCheckpoint",
+    "AuditEntryRow",
+    "AuditHead",
+    "AuditOutbox",
+    "AuditPersonal",
+    "AuditTile",
+    "Consent",
+    "EnrolledFaceRow",
+    "HashListRow",
+    "ProtectedNameRow",
+    "StageRow",
+    "Table",
+    "Tenant",
+    "UtcTime",
+    "VerdictRow",
+    "Video",
+    "WorkerRow",
+]

@@ -11,10 +11,12 @@ from typing import Protocol
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from gateway.allowance import Allowance
 from gateway.audit.entry import Event, EventKind
 from gateway.auth import Caller
 from gateway.db import Database
-from gateway.errors import Conflict, InvalidRequest, NotFound, PromptRefused, RateLimited
+from gateway.errors import Conflict, InvalidRequest, NotFound, PromptRefused
+from gateway.idempotency import Idempotency
 from gateway.orders import recent_prompts, submission
 from gateway.record import AuditOutbox, Clock, Facts, refusal_of, verdict_row
 from gateway.rewrites import Rewrites
@@ -54,6 +56,8 @@ class Clips:
         limits: Limits,
         clock: Clock,
     ) -> None:
+        self._allowance = Allowance(database, limits, clock)
+        self._idempotency = Idempotency(database, limits, clock)
         self._database = database
         self._audit = audit
         self._queue = queue
@@ -108,11 +112,23 @@ class Clips:
         order = checked(
             wish, cards=self._cards, default_model=self._default_model, limits=self._limits
         )
-        lineage = (*(parent.lineage or ()), parent.prompt) if parent is not None else ()
         origin = None if parent is None else parent.id
         mark = fingerprint(caller.tenant_id, wish, order, parent=origin)
-        if (earlier := self._earlier(caller, mark)) is not None:
+        if (earlier := self._earlier(caller, wish, mark)) is not None:
             return earlier
+        self._allowance.take(caller)
+        try:
+            return self._judged(caller, wish, order, mark, parent=parent)
+        except sa.exc.IntegrityError:
+            # The same key at the same time: the other try was first.
+            if (earlier := self._earlier(caller, wish, mark)) is not None:
+                return earlier
+            raise
+
+    def _judged(
+        self, caller: Caller, wish: Wish, order: Checked, mark: str, *, parent: Video | None
+    ) -> Video:
+        lineage = (*(parent.lineage or ()), parent.prompt) if parent is not None else ()
         asked = submission(
             prompt=order.prompt,
             negative_prompt=order.negative_prompt,
@@ -128,10 +144,13 @@ class Clips:
         verdict = self._prompts.weigh(asked, circumstances=known)
         if verdict.action not in (Action.ALLOW, Action.REVIEW):
             other = self._rewrites.offer(asked, verdict, judge=self._prompts, known=known)
-            raise self._refuse(caller, order, verdict, other)
+            raise self._refuse(caller, wish, order, verdict, other, mark=mark)
         held = verdict.action is not Action.ALLOW
         with self._database.write() as session:
-            self._demand_room(session, caller)
+            self._allowance.demand_room(session, caller, seconds=order.seconds)
+            # Asked again behind the tenant's lock: two at once must not both be new.
+            if (twin := self._twin(session, caller, mark)) is not None:
+                return twin
             now = self._clock()
             row = Video(
                 id=f"video_{secrets.token_hex(16)}",
@@ -143,7 +162,7 @@ class Clips:
                 negative_prompt=order.negative_prompt,
                 title=order.title,
                 project=wish.project,
-                remixed_from=origin,
+                remixed_from=None if parent is None else parent.id,
                 lineage=list(lineage) or None,
                 rewrite_of=wish.rewrite_of,
                 model=order.model,
@@ -166,6 +185,8 @@ class Clips:
             if wish.rewrite_of is not None:
                 confirmed = (caller.tenant_id, row.id, wish.rewrite_of, order.prompt)
                 self._rewrites.note_confirmed(session, *confirmed)
+            tried = (caller.tenant_id, wish.idempotency_key, mark)
+            self._idempotency.note(session, *tried, video_id=row.id)
             if not held:
                 self._queue.enqueue(session, row.id)
         return row
@@ -223,7 +244,7 @@ class Clips:
         sweep.
         """
         with self._database.write() as session:
-            row = session.get(Video, video_id)
+            row = session.get(Video, video_id, with_for_update=True)
             if row is None or row.tenant_id != caller.tenant_id or row.state == "deleted":
                 raise NotFound("There is no such video.", param="video_id")
             before, row.state, row.completed_at = row.state, "deleted", self._clock()
@@ -256,57 +277,62 @@ class Clips:
                 limits=self._limits,
             )
 
-    def _earlier(self, caller: Caller, fingerprint: str) -> Video | None:
-        """The job of the same request a moment ago: clients retry without a key."""
+    def _earlier(self, caller: Caller, wish: Wish, mark: str) -> Video | None:
+        """The job of the same request before: under its key, or else a moment ago."""
+        known = self._idempotency.earlier(caller.tenant_id, wish.idempotency_key, mark)
+        if known is not None:
+            return known
+        with self._database.read() as session:
+            return self._twin(session, caller, mark)
+
+    def _twin(self, session: Session, caller: Caller, mark: str) -> Video | None:
         since = self._clock() - timedelta(seconds=self._limits.dedupe_window_seconds)
         statement = (
             sa.select(Video)
             .where(
                 Video.tenant_id == caller.tenant_id,
-                Video.fingerprint == fingerprint,
+                Video.fingerprint == mark,
                 Video.created_at > since,
                 Video.state.not_in(("deleted", "failed")),
             )
             .order_by(Video.created_at)
             .limit(1)
         )
-        with self._database.read() as session:
-            return session.scalars(statement).one_or_none()
-
-    def _demand_room(self, session: Session, caller: Caller) -> None:
-        waiting = session.scalar(
-            sa.select(sa.func.count())
-            .select_from(Video)
-            .where(
-                Video.tenant_id == caller.tenant_id, Video.state.in_(("queued", "in_progress"))
-            )
-        )
-        if waiting is None or waiting >= self._limits.max_queued_per_tenant:
-            raise RateLimited("Too many of your clips are waiting; try again later.")
+        return session.scalars(statement).one_or_none()
 
     def _refuse(
-        self, caller: Caller, order: Checked, verdict: Verdict, other: str | None
+        self,
+        caller: Caller,
+        wish: Wish,
+        order: Checked,
+        verdict: Verdict,
+        other: str | None,
+        *,
+        mark: str,
     ) -> PromptRefused:
         subject = f"req_{secrets.token_hex(8)}"
         event = self._request_event(subject, caller, EventKind.REQUEST_REFUSED, order, verdict)
+        told = refusal_of(verdict)
+        refusal = PromptRefused(
+            str(told["message"]),
+            param="prompt",
+            extra={
+                "stage": told["stage"],
+                "category": told["category"],
+                "rules": told["rules"],
+                "policy": told["policy"],
+                "reference": subject,
+                **({} if other is None else {"rewrite": {"prompt": other}}),
+            },
+        )
         with self._database.write() as session:
             session.add(verdict_row(subject, event.id, verdict, self._clock()))
             self._audit.record(session, event)
             if other is not None:
                 self._rewrites.note_offered(session, caller.tenant_id, subject, other)
-        refusal = refusal_of(verdict)
-        return PromptRefused(
-            str(refusal["message"]),
-            param="prompt",
-            extra={
-                "stage": refusal["stage"],
-                "category": refusal["category"],
-                "rules": refusal["rules"],
-                "policy": refusal["policy"],
-                "reference": subject,
-                **({} if other is None else {"rewrite": {"prompt": other}}),
-            },
-        )
+            tried = (caller.tenant_id, wish.idempotency_key, mark)
+            self._idempotency.note(session, *tried, refusal=refusal)
+        return refusal
 
     def _request_event(
         self, subject: str, caller: Caller, kind: EventKind, order: Checked, verdict: Verdict

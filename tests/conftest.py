@@ -51,9 +51,9 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> PostgresServer:
+def postgres() -> PostgresServer:
     """A real PostgreSQL of this process."""
-    return PostgresServer(tmp_path_factory.mktemp("postgres") / "data")
+    return PostgresServer()
 
 
 @dataclass

@@ -6,6 +6,7 @@ the simple ones of ``tests.fakes``: they are quick, and their marks are real bit
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import multiprocessing
 import os
@@ -268,11 +269,12 @@ def disturb(site: Site, rng: random.Random) -> str:
         return "died by itself"
     victim = rng.choice(alive)
     if rng.random() < 0.15:
-        os.kill(victim.pid, signal.SIGSTOP)
-        time.sleep(LEASE_SECONDS * rng.uniform(1.1, 2))
-        os.kill(victim.pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # it has just killed itself
+            os.kill(victim.pid, signal.SIGSTOP)
+            time.sleep(LEASE_SECONDS * rng.uniform(1.1, 2))
+            os.kill(victim.pid, signal.SIGCONT)
         return "frozen"
-    os.kill(victim.pid, signal.SIGKILL)
+    victim.kill()
     victim.join(30)
     return "killed"
 

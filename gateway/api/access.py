@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from fastapi.security import HTTPBearer
 
 from gateway.auth import Caller
@@ -19,4 +19,7 @@ def _caller(request: Request, _declared: Annotated[Any, Depends(bearer)]) -> Cal
     return caller
 
 
+IdempotencyKey = Annotated[
+    str | None, Header(description="Sent again with the same request, it gets the same job")
+]
 Creator = Annotated[Caller, Depends(_caller)]

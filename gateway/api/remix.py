@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.api.access import Creator
+from gateway.api.access import Creator, IdempotencyKey
 from gateway.api.body import read_body
 from gateway.api.envelope import LOOKUP_FAILURES, SUBMIT_FAILURES, failures
 from gateway.api.videos import VideoObject, as_object
@@ -44,16 +44,17 @@ _BODY = {
     responses=failures(*SUBMIT_FAILURES, NotFound, Conflict),
     openapi_extra=_BODY,
 )
-async def remix_video(caller: Creator, request: Request, video_id: str) -> VideoObject:
+async def remix_video(
+    caller: Creator, request: Request, video_id: str, idempotency_key: IdempotencyKey = None
+) -> VideoObject:
     """Ask for a released clip of yours again with a change.
 
     A new clip is made from the text of the old one and the change; both are judged together.
     """
     body = await read_body(request, RemixCreate)
     clips = request.app.state.gateway.clips
-    key = request.headers.get("idempotency-key")
     row = await run_in_threadpool(
-        clips.remix, caller, video_id, body.prompt, idempotency_key=key
+        clips.remix, caller, video_id, body.prompt, idempotency_key=idempotency_key
     )
     return as_object(row)
 

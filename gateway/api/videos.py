@@ -10,11 +10,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gateway.api.access import Creator
+from gateway.api.access import Creator, IdempotencyKey
 from gateway.api.body import read_body
 from gateway.api.envelope import FETCH_FAILURES, LOOKUP_FAILURES, SUBMIT_FAILURES, failures
 from gateway.clips import DEFAULT_PAGE, MAX_PAGE
-from gateway.errors import InvalidRequest
+from gateway.errors import Conflict, InvalidRequest
 from gateway.tables import Video
 from gateway.wish import Wish
 
@@ -131,9 +131,14 @@ _BODY = {
 
 
 @router.post(
-    "", response_model=VideoObject, responses=failures(*SUBMIT_FAILURES), openapi_extra=_BODY
+    "",
+    response_model=VideoObject,
+    responses=failures(*SUBMIT_FAILURES, Conflict),
+    openapi_extra=_BODY,
 )
-async def create_video(caller: Creator, request: Request) -> VideoObject:
+async def create_video(
+    caller: Creator, request: Request, idempotency_key: IdempotencyKey = None
+) -> VideoObject:
     """Ask for a clip. A refused prompt is answered 400 with code ``moderation_blocked``."""
     body = await read_body(request, VideoCreate)
     wish = Wish(
@@ -146,7 +151,7 @@ async def create_video(caller: Creator, request: Request) -> VideoObject:
         seconds=body.seconds,
         size=body.size,
         seed=body.seed,
-        idempotency_key=request.headers.get("idempotency-key"),
+        idempotency_key=idempotency_key,
     )
     row = await run_in_threadpool(request.app.state.gateway.clips.submit, caller, wish)
     return as_object(row)

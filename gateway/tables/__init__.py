@@ -10,6 +10,7 @@ from gateway.tables.audit import (
 )
 from gateway.tables.base import Table, UtcTime
 from gateway.tables.jobs import ApiKey, StageRow, Tenant, VerdictRow, Video, WorkerRow
+from gateway.tables.limits import IdempotencyRow, RateBucketRow
 from gateway.tables.registries import Consent, EnrolledFaceRow, HashListRow, ProtectedNameRow
 
 __all__ = [
@@ -23,7 +24,9 @@ __all__ = [
     "Consent",
     "EnrolledFaceRow",
     "HashListRow",
+    "IdempotencyRow",
     "ProtectedNameRow",
+    "RateBucketRow",
     "StageRow",
     "Table",
     "Tenant",

@@ -56,7 +56,7 @@ def main() -> None:
     table = {}
     with tempfile.TemporaryDirectory(prefix="crash") as root:
         folder = Path(root)
-        server = PostgresServer(folder / "postgres")
+        server = PostgresServer()
         with server.database() as name:
             for kind, url in (
                 ("sqlite", f"sqlite:///{folder / 'crash.db'}"),

@@ -54,7 +54,14 @@ class Rig:
     steps: Any = field(default_factory=PlainSteps)
     permits: Any = field(default_factory=FakePermits)
     offers: Any = field(default_factory=FakeOffers)
-    limits: Limits = field(default_factory=lambda: Limits(dedupe_window_seconds=0))
+    limits: Limits = field(
+        default_factory=lambda: Limits(
+            dedupe_window_seconds=0,
+            request_burst=10_000,
+            max_queued_per_tenant=10_000,
+            clip_seconds_per_day=1_000_000,
+        )
+    )
 
     def __post_init__(self) -> None:
         self.record = Record(self.database, self.audit, self.clock)

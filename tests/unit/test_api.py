@@ -114,6 +114,19 @@ def test_json_and_multipart_make_the_same_job(client: TestClient) -> None:
         assert video["gateway"]["clip_id"] is None
 
 
+def test_a_retry_under_the_same_key_is_the_same_job(client: TestClient) -> None:
+    key = {"idempotency-key": "0c3f6a1e"}
+    first = client.post("/v1/videos", json={"prompt": "a red ball", "seed": 1}, headers=key)
+    again = client.post("/v1/videos", json={"prompt": "a red ball", "seed": 1}, headers=key)
+    assert first.json() == again.json()
+    other = client.post("/v1/videos", json={"prompt": "a blue ball"}, headers=key)
+    assert other.status_code == 409
+    assert other.json()["error"]["param"] == "Idempotency-Key"
+    assert other.headers["x-should-retry"] == "false"
+    bad = client.post("/v1/videos", json={"prompt": "a"}, headers={"idempotency-key": " "})
+    assert bad.status_code == 400
+
+
 def test_a_job_goes_from_queued_to_a_file_with_ranges(client: TestClient, rig: Rig) -> None:
     made = client.post("/v1/videos", json={"prompt": "a red ball"}).json()
     content = f"/v1/videos/{made['id']}/content"

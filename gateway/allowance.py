@@ -1,0 +1,109 @@
+"""How much a key and a tenant may ask for: a rate, a queue, and seconds of video a day."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from gateway.auth import Caller
+from gateway.db import Database
+from gateway.errors import RateLimited
+from gateway.settings import Limits
+from gateway.tables import RateBucketRow, Tenant, Video
+
+DAY = dt.timedelta(days=1)
+# Our mistakes and our refusals are not charged.
+FREE = ("refused", "failed")
+
+
+class Allowance:
+    """Token buckets for requests, and counts of what a tenant has under way and had today."""
+
+    def __init__(
+        self, database: Database, limits: Limits, clock: Callable[[], dt.datetime]
+    ) -> None:
+        self._database = database
+        self._limits = limits
+        self._clock = clock
+
+    def take(self, caller: Caller) -> None:
+        """Spend one request of the key and one of the tenant, or neither: RateLimited.
+
+        Each bucket is one conditional UPDATE by the database's clock, so that it cannot be
+        overspent from any number of processes.
+        """
+        rate = self._limits.requests_per_minute / 60
+        buckets = (
+            (f"key:{caller.key_id}", rate, self._limits.request_burst),
+            (
+                f"tenant:{caller.tenant_id}",
+                rate * self._limits.tenant_share,
+                self._limits.request_burst * self._limits.tenant_share,
+            ),
+        )
+        with self._database.write() as session:
+            for name, per_second, burst in buckets:
+                self._spend(session, name, per_second, burst)
+
+    def demand_room(self, session: Session, caller: Caller, *, seconds: int) -> None:
+        """Raise RateLimited when the queue is full or the day's seconds are used up.
+
+        Takes the tenant's row for the rest of the transaction: two requests at once are
+        counted one after the other.
+        """
+        session.execute(
+            sa.select(Tenant.id).where(Tenant.id == caller.tenant_id).with_for_update()
+        )
+        mine = sa.select(sa.func.count()).where(Video.tenant_id == caller.tenant_id)
+        waiting = session.scalar(mine.where(Video.state.in_(("queued", "in_progress"))))
+        if waiting is None or waiting >= self._limits.max_queued_per_tenant:
+            raise RateLimited("Too many of your clips are waiting; try again later.")
+        since = self._clock() - DAY
+        charged = (
+            Video.tenant_id == caller.tenant_id,
+            Video.created_at > since,
+            Video.state.not_in(FREE),
+        )
+        used = session.scalar(
+            sa.select(sa.func.coalesce(sa.func.sum(Video.seconds), 0)).where(*charged)
+        )
+        most = self._limits.clip_seconds_per_day
+        if used is None or used + seconds > most:
+            oldest = session.scalar(sa.select(sa.func.min(Video.created_at)).where(*charged))
+            wait = DAY if oldest is None else oldest - since
+            raise RateLimited(
+                f"Your clips of the last 24 hours would be longer than {most} seconds in all.",
+                retry_after=max(1, math.ceil(wait.total_seconds())),
+            )
+
+    def _spend(self, session: Session, name: str, per_second: float, burst: float) -> None:
+        now = self._database.now()
+        dialect = sqlite if self._database.is_sqlite else postgresql
+        session.execute(
+            dialect.insert(RateBucketRow)
+            .values(id=name, tokens=burst, at=now)
+            .on_conflict_do_nothing(index_elements=["id"])
+        )
+        # A clock that went back refills nothing.
+        gained = sa.case(
+            (now > RateBucketRow.at, (now - RateBucketRow.at) * per_second), else_=0
+        )
+        filled = RateBucketRow.tokens + gained
+        level = sa.case((filled > burst, burst), else_=filled)
+        spent = session.execute(
+            sa.update(RateBucketRow)
+            .where(RateBucketRow.id == name, level >= 1)
+            .values(tokens=level - 1, at=now)
+            .returning(RateBucketRow.id)
+        ).all()
+        if not spent:
+            left = session.scalar(sa.select(level).where(RateBucketRow.id == name)) or 0.0
+            raise RateLimited(
+                "Too many requests; slow down.",
+                retry_after=max(1, math.ceil((1 - left) / per_second)),
+            )

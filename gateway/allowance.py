@@ -57,7 +57,9 @@ class Allowance:
         counted one after the other.
         """
         session.execute(
-            sa.select(Tenant.id).where(Tenant.id == caller.tenant_id).with_for_update()
+            sa.select(Tenant.id)
+            .where(Tenant.id == caller.tenant_id)
+            .with_for_update(key_share=True)
         )
         mine = sa.select(sa.func.count()).where(Video.tenant_id == caller.tenant_id)
         waiting = session.scalar(mine.where(Video.state.in_(("queued", "in_progress"))))

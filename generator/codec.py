@@ -1,4 +1,8 @@
-"""The linear codec between frames and latents: whitened principal components of patches."""
+"""The linear codecs between layers and latents: whitened principal components.
+
+Linear and exact in both directions but for the components they drop, so they cannot invent
+structure: whatever a decoded layer shows, a network drew.
+"""
 
 from __future__ import annotations
 
@@ -7,64 +11,90 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-PATCH = (2, 4, 4)  # slices, rows, columns
-LATENT_CHANNELS = 32
+from generator.world import KEYS, PATH_NUMBERS
+
+# What one unit of each path number weighs beside the others (see `PATH_NUMBERS`).
+PATH_SCALES = (1.0, 1.2, 1.6, 0.5, 0.5, 0.8, 0.5, 0.5)
 
 
-def to_patches(video: Tensor) -> Tensor:
-    """Cuts float[B,3,T,H,W] into float[B,T/2,H/4,W/4,96]."""
-    b, c, t, h, w = video.shape
-    pt, ph, pw = PATCH
-    cut = video.reshape(b, c, t // pt, pt, h // ph, ph, w // pw, pw)
-    return cut.permute(0, 2, 4, 6, 1, 3, 5, 7).reshape(b, t // pt, h // ph, w // pw, -1)
-
-
-def from_patches(patches: Tensor) -> Tensor:
-    """The inverse of `to_patches`."""
-    b, t, h, w, _ = patches.shape
-    pt, ph, pw = PATCH
-    cut = patches.reshape(b, t, h, w, 3, pt, ph, pw)
-    return cut.permute(0, 4, 1, 5, 2, 6, 3, 7).reshape(b, 3, t * pt, h * ph, w * pw)
-
-
-class PatchCodec(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """Projects 2×4×4 patches on their leading principal components, partly whitened.
-
-    Linear and exact in both directions but for the components it drops, so it cannot invent
-    structure: whatever a decoded clip shows, the network drew.
-    """
+class PictureCodec(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """Projects square patches of a picture on their leading principal components."""
 
     @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(self, channels: int = LATENT_CHANNELS) -> None:
+    def __init__(self, bands: int = 3, patch: int = 8, channels: int = 48) -> None:
         super().__init__()
-        width = 3 * PATCH[0] * PATCH[1] * PATCH[2]
+        width = bands * patch * patch
         self.mean = nn.Parameter(torch.zeros(width), requires_grad=False)
         self.down = nn.Parameter(torch.zeros(width, channels), requires_grad=False)
         self.up = nn.Parameter(torch.zeros(channels, width), requires_grad=False)
 
-    def encode(self, video: Tensor) -> Tensor:
-        """float[B,3,T,H,W] in −1..1 → latents float[B,32,T/2,H/4,W/4] of unit scale."""
-        z = (to_patches(video) - self.mean) @ self.down
-        return z.permute(0, 4, 1, 2, 3)
+    def to_patches(self, pictures: Tensor) -> Tensor:
+        """Cuts float[B,bands,H,W] into float[B,H/patch,W/patch,bands·patch²]."""
+        b, c, h, w = pictures.shape
+        p = self.config.patch
+        cut = pictures.reshape(b, c, h // p, p, w // p, p)
+        return cut.permute(0, 2, 4, 1, 3, 5).reshape(b, h // p, w // p, -1)
+
+    def from_patches(self, patches: Tensor) -> Tensor:
+        """The inverse of `to_patches`."""
+        b, h, w, _ = patches.shape
+        p = self.config.patch
+        cut = patches.reshape(b, h, w, -1, p, p)
+        return cut.permute(0, 3, 1, 4, 2, 5).reshape(b, -1, h * p, w * p)
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """float[B,bands,H,W] in −1..1 → latents float[B,channels,H/patch,W/patch]."""
+        z = (self.to_patches(pictures) - self.mean) @ self.down
+        return z.permute(0, 3, 1, 2)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents → float[B,3,T,H,W], nominally −1..1, not clipped."""
-        return from_patches(latents.permute(0, 2, 3, 4, 1) @ self.up + self.mean)
+        """Latents → float[B,bands,H,W], nominally −1..1, not clipped."""
+        return self.from_patches(latents.permute(0, 2, 3, 1) @ self.up + self.mean)
 
 
-def fit_codec(patches: Tensor) -> PatchCodec:
-    """Fits the codec to float[N,96] patches by an eigendecomposition of their covariance."""
-    codec: PatchCodec = PatchCodec()
-    rows = patches.double()
-    mean = rows.mean(0)
-    values, vectors = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))
-    keep = torch.argsort(values, descending=True)[:LATENT_CHANNELS]
+class PathCodec(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """Projects whole paths on their leading principal components."""
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(self, channels: int = 32) -> None:
+        super().__init__()
+        width = KEYS * len(PATH_NUMBERS)
+        self.mean = nn.Parameter(torch.zeros(width), requires_grad=False)
+        self.down = nn.Parameter(torch.zeros(width, channels), requires_grad=False)
+        self.up = nn.Parameter(torch.zeros(channels, width), requires_grad=False)
+
+    def to_rows(self, paths: Tensor) -> Tensor:
+        """float[B,24,8] → float[B,192], each number in its scale."""
+        return (paths * paths.new_tensor(PATH_SCALES)).flatten(1)
+
+    def encode(self, paths: Tensor) -> Tensor:
+        """float[B,24,8] in the units of `PATH_NUMBERS` → latents float[B,channels]."""
+        return (self.to_rows(paths) - self.mean) @ self.down
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents → float[B,24,8]."""
+        rows = latents @ self.up + self.mean
+        paths: Tensor = rows.reshape(len(rows), KEYS, -1) / rows.new_tensor(PATH_SCALES)
+        return paths
+
+
+def fit(codec: PictureCodec | PathCodec, rows: Tensor, *, whiten: float = 0.25) -> None:
+    """Fits a codec to float[N,width] rows by the eigenvectors of their covariance.
+
+    Latents are divided by eigenvalue^`whiten` and have unit variance over all.
+    """
+    exact = rows.double()
+    mean = exact.mean(0)
+    values, vectors = torch.linalg.eigh((exact - mean).T @ (exact - mean) / len(exact))
+    keep = torch.argsort(values, descending=True)[: codec.config.channels]
     values, vectors = values[keep].clamp_min(1e-8), vectors[:, keep]
     signs = vectors.sum(0).sign()
     vectors = vectors * torch.where(signs == 0, torch.ones_like(signs), signs)
-    scale = values**0.25
+    scale = values**whiten
     unit = (values / scale**2).mean().sqrt()
     codec.mean.data = mean.float()
     codec.down.data = (vectors / (scale * unit)).float()
     codec.up.data = (vectors * scale * unit).T.float().contiguous()
-    return codec
+
+
+__all__ = ["PathCodec", "PictureCodec", "fit"]

@@ -11,6 +11,7 @@ import numpy as np
 
 from generator.cards import ModelCard
 from generator.clip import Clip, Frames, GenerationRequest, Progress
+from generator.compositor import Composed, Layers
 from generator.enlarge import Enlarged
 from generator.errors import GenerationError, UnsupportedRequest, WeightsMissing
 
@@ -23,8 +24,10 @@ class DiffusersGenerator:
 
     The pipeline is loaded on the first call, after every weights file was compared with the
     card, from the folder only: no network, no code from the folder. What the pipeline's call
-    accepts is read from its signature, so that one adapter serves all of them. Not promised:
-    equal frames across machines, or across versions of torch.
+    accepts is read from its signature, so that one adapter serves all of them. A pipeline
+    whose class says `handed_over_as = "layers"` is asked for `Layers`, and its clips are put
+    together at the finished size. Not promised: equal frames across machines, or across
+    versions of torch.
 
     `threads` is how many threads torch may use in this process. One is the default: on a busy
     machine two threads that wait for each other were measured 3 to 6 times slower than one.
@@ -60,9 +63,12 @@ class DiffusersGenerator:
         with self._lock:
             drawn = self._draw(request, on_progress)
         count = self._card.fps * request.seconds
+        shape = {"width": request.width, "height": request.height, "frame_count": count}
         return Clip(
-            frames=Enlarged(
-                drawn=drawn, width=request.width, height=request.height, frame_count=count
+            frames=(
+                Composed(layers=drawn, **shape)
+                if isinstance(drawn, Layers)
+                else Enlarged(drawn=drawn, **shape)
             ),
             frame_count=count,
             fps=self._card.fps,
@@ -117,7 +123,7 @@ class DiffusersGenerator:
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
-    def _draw(self, request: GenerationRequest, on_progress: Progress) -> Frames:
+    def _draw(self, request: GenerationRequest, on_progress: Progress) -> Frames | Layers:
         import torch
 
         total = self._card.sampling.steps
@@ -149,7 +155,8 @@ class DiffusersGenerator:
                 result = self._pipeline(**arguments, callback_on_step_end=callback)
             else:
                 result = self._call_counting_steps(arguments, step_done)
-            return _as_frames(result.frames[0])
+            drawn = result.frames[0]
+            return drawn if isinstance(drawn, Layers) else _as_frames(drawn)
         except Exception as error:
             if raised and error is raised[0]:
                 raise
@@ -194,7 +201,8 @@ class DiffusersGenerator:
             "fps": sampling.fps,
             "num_inference_steps": sampling.steps,
             "guidance_scale": sampling.guidance,
-            "output_type": "np",
+            # Frames, unless the pipeline hands its clips over in layers.
+            "output_type": getattr(type(self._pipeline), "handed_over_as", "np"),
         }
         return {name: value for name, value in offered.items() if name in accepted}
 

@@ -60,11 +60,11 @@ class TextHead(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return out
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """float[N,512] → float[N,36] probabilities, the network's condition."""
+        """float[N,512] → float[N,47] probabilities, the network's condition."""
         return torch.cat([part.softmax(dim=1) for part in self.logits(vectors)], dim=1)
 
 
 def silent_condition() -> Tensor:
-    """The condition float[1,36] of a prompt that says nothing: the null of guidance."""
+    """The condition float[1,47] of a prompt that says nothing: the null of guidance."""
     parts = [torch.eye(size)[:1] for size in CLASSES]
     return torch.cat(parts, dim=1)

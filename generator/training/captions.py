@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 
-from generator.training.captions_words import (
-    COLOUR_WORDS,
-    LANGUAGES,
-    MOTION_WORDS,
-    NOUNS,
-    OPENINGS,
-    PLACES,
-)
+from generator.training.captions_nouns import COLOUR_WORDS, NOUNS
+from generator.training.captions_words import LANGUAGES, MOTION_WORDS, OPENINGS, PLACES
 from generator.world import ATTRIBUTES, Scene
 
 # How often each language, and each attribute's omission, is drawn.
@@ -34,7 +29,7 @@ class Caption:
 def caption(scene: Scene, rng: random.Random, *, complete: bool = False) -> Caption:
     """Words a scene; `complete` keeps every attribute, else some are left out.
 
-    Left-out objects are replaced by a word the model does not know ("a thing", "a cat"), so
+    Left-out objects are replaced by a word the model does not know ("a thing", "a teapot"), so
     that the text head learns to answer "not said" instead of guessing.
     """
     language = rng.choices(LANGUAGES, LANGUAGE_WEIGHTS)[0]
@@ -56,15 +51,20 @@ def caption(scene: Scene, rng: random.Random, *, complete: bool = False) -> Capt
 
 
 def _sentence(scene: Scene, said: dict[str, bool], language: str, rng: random.Random) -> str:
-    article, noun, gender = rng.choice(NOUNS[language][scene.object if said["object"] else ""])
-    thing = noun
+    nouns = NOUNS[language][scene.object if said["object"] else ""]
+    # Where people wear the colour there is a mark; without a colour nothing is worn.
+    fitting = [noun for noun in nouns if ("{" in noun[1]) == said["colour"]]
+    article, noun, gender = rng.choice(fitting or nouns)
+    colour = ""
     if said["colour"]:
         forms = rng.choice(COLOUR_WORDS[language][scene.colour])
         colour = forms[GENDERS[gender]]
-        thing = f"{noun} {colour}" if language in ("fr", "es") else f"{colour} {noun}"
+    thing = _coloured(noun, colour, language)
     if language == "en":
-        article = rng.choice(("the", "an" if thing[0] in "aeio" else "a"))
+        article = rng.choice(("the", "a"))
     subject = f"{article} {thing}" if rng.random() < 0.9 else thing
+    if language == "en":
+        subject = re.sub(r"\ba (?=[aeio]|um)", "an ", subject)
     motion = rng.choice(MOTION_WORDS[language][scene.motion]) if said["motion"] else ""
     place = rng.choice(PLACES[language][scene.background]) if said["background"] else ""
     order = rng.random()
@@ -76,3 +76,20 @@ def _sentence(scene: Scene, said: dict[str, bool], language: str, rng: random.Ra
     if rng.random() < 0.15:
         text = rng.choice(OPENINGS[language]) + text
     return text
+
+
+def _coloured(noun: str, colour: str, language: str) -> str:
+    """The noun with its colour: at its mark, or where the language puts adjectives.
+
+    The mark `{}` takes the colour as it is, `{n}` in the German dative.
+    """
+    if "{" in noun:
+        dative = colour.removesuffix("er").removesuffix("es")
+        dative = dative if dative.endswith(("a", "e")) else dative + "e"
+        dative = dative + "n" if dative.endswith("e") else dative
+        for mark, form in (("{n}", dative if colour else ""), ("{}", colour)):
+            noun = noun.replace(mark, form)
+        return " ".join(noun.split())
+    if not colour:
+        return noun
+    return f"{noun} {colour}" if language in ("fr", "es") else f"{colour} {noun}"

@@ -1,152 +1,8 @@
-"""The words captions are made of, in English, French, Spanish and German."""
+"""The movements and places captions are made of, in English, French, Spanish and German."""
 
 from __future__ import annotations
 
 LANGUAGES = ("en", "fr", "es", "de")
-
-# object -> ((article, noun, gender), ...); gender selects the colour form.
-NOUNS: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
-    "en": {
-        "ball": (("a", "ball", "m"), ("a", "round ball", "m"), ("a", "beach ball", "m")),
-        "star": (
-            ("a", "star", "m"),
-            ("a", "five-pointed star", "m"),
-            ("a", "little star", "m"),
-        ),
-        "heart": (("a", "heart", "m"), ("a", "love heart", "m"), ("a", "big heart", "m")),
-        "car": (
-            ("a", "car", "m"),
-            ("a", "small car", "m"),
-            ("a", "automobile", "m"),
-            ("a", "toy car", "m"),
-        ),
-        "boat": (
-            ("a", "boat", "m"),
-            ("a", "sailboat", "m"),
-            ("a", "sailing ship", "m"),
-            ("a", "ship", "m"),
-        ),
-        "fish": (("a", "fish", "m"), ("a", "goldfish", "m"), ("a", "big fish", "m")),
-        "rocket": (("a", "rocket", "m"), ("a", "space rocket", "m"), ("a", "spaceship", "m")),
-        "flower": (("a", "flower", "m"), ("a", "blossom", "m"), ("a", "daisy", "m")),
-        "": (
-            ("a", "thing", "m"),
-            ("a", "shape", "m"),
-            ("a", "object", "m"),
-            ("a", "cat", "m"),
-            ("a", "house", "m"),
-            ("a", "man", "m"),
-            ("a", "balloon animal", "m"),
-            ("a", "tree", "m"),
-            ("a", "dog", "m"),
-            ("a", "bird", "m"),
-            ("a", "chair", "m"),
-            ("a", "dragon", "m"),
-            ("a", "robot", "m"),
-            ("a", "train", "m"),
-            ("a", "woman", "m"),
-            ("a", "cloud", "m"),
-        ),
-    },
-    "fr": {
-        "ball": (("une", "balle", "f"), ("un", "ballon", "m")),
-        "star": (("une", "étoile", "f"),),
-        "heart": (("un", "cœur", "m"), ("un", "coeur", "m")),
-        "car": (("une", "voiture", "f"), ("une", "auto", "f")),
-        "boat": (("un", "bateau", "m"), ("un", "voilier", "m"), ("un", "navire", "m")),
-        "fish": (("un", "poisson", "m"),),
-        "rocket": (("une", "fusée", "f"),),
-        "flower": (("une", "fleur", "f"),),
-        "": (
-            ("une", "chose", "f"),
-            ("un", "objet", "m"),
-            ("un", "chat", "m"),
-            ("une", "maison", "f"),
-            ("un", "robot", "m"),
-        ),
-    },
-    "es": {
-        "ball": (("una", "pelota", "f"), ("un", "balón", "m"), ("una", "bola", "f")),
-        "star": (("una", "estrella", "f"),),
-        "heart": (("un", "corazón", "m"),),
-        "car": (("un", "coche", "m"), ("un", "carro", "m"), ("un", "auto", "m")),
-        "boat": (("un", "barco", "m"), ("un", "velero", "m"), ("una", "barca", "f")),
-        "fish": (("un", "pez", "m"), ("un", "pescado", "m")),
-        "rocket": (("un", "cohete", "m"),),
-        "flower": (("una", "flor", "f"),),
-        "": (
-            ("una", "cosa", "f"),
-            ("un", "objeto", "m"),
-            ("un", "gato", "m"),
-            ("una", "casa", "f"),
-            ("un", "robot", "m"),
-        ),
-    },
-    "de": {
-        "ball": (("ein", "Ball", "m"), ("eine", "Kugel", "f")),
-        "star": (("ein", "Stern", "m"),),
-        "heart": (("ein", "Herz", "n"),),
-        "car": (("ein", "Auto", "n"), ("ein", "Wagen", "m")),
-        "boat": (("ein", "Boot", "n"), ("ein", "Segelboot", "n"), ("ein", "Schiff", "n")),
-        "fish": (("ein", "Fisch", "m"),),
-        "rocket": (("eine", "Rakete", "f"),),
-        "flower": (("eine", "Blume", "f"), ("eine", "Blüte", "f")),
-        "": (
-            ("ein", "Ding", "n"),
-            ("ein", "Gegenstand", "m"),
-            ("eine", "Katze", "f"),
-            ("ein", "Haus", "n"),
-            ("ein", "Roboter", "m"),
-        ),
-    },
-}
-
-# colour -> (masculine, feminine, neuter)
-COLOUR_WORDS: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
-    "en": {
-        "red": (("red",) * 3, ("bright red",) * 3, ("crimson",) * 3, ("scarlet",) * 3),
-        "orange": (("orange",) * 3, ("bright orange",) * 3),
-        "yellow": (("yellow",) * 3, ("golden yellow",) * 3, ("lemon yellow",) * 3),
-        "green": (("green",) * 3, ("emerald green",) * 3, ("bright green",) * 3),
-        "blue": (("blue",) * 3, ("deep blue",) * 3, ("bright blue",) * 3),
-        "purple": (("purple",) * 3, ("violet",) * 3),
-        "pink": (("pink",) * 3, ("rose pink",) * 3),
-        "white": (("white",) * 3, ("snow-white",) * 3),
-    },
-    "fr": {
-        "red": (("rouge",) * 3,),
-        "orange": (("orange",) * 3,),
-        "yellow": (("jaune",) * 3,),
-        "green": (("vert", "verte", "vert"),),
-        "blue": (("bleu", "bleue", "bleu"),),
-        "purple": (("violet", "violette", "violet"),),
-        "pink": (("rose",) * 3,),
-        "white": (("blanc", "blanche", "blanc"),),
-    },
-    "es": {
-        "red": (("rojo", "roja", "rojo"),),
-        "orange": (("naranja",) * 3, ("anaranjado", "anaranjada", "anaranjado")),
-        "yellow": (("amarillo", "amarilla", "amarillo"),),
-        "green": (("verde",) * 3,),
-        "blue": (("azul",) * 3,),
-        "purple": (("morado", "morada", "morado"), ("violeta",) * 3),
-        "pink": (("rosa",) * 3, ("rosado", "rosada", "rosado")),
-        "white": (("blanco", "blanca", "blanco"),),
-    },
-    "de": {
-        "red": (("roter", "rote", "rotes"),),
-        "orange": (
-            ("oranger", "orange", "oranges"),
-            ("orangefarbener", "orangefarbene", "orangefarbenes"),
-        ),
-        "yellow": (("gelber", "gelbe", "gelbes"),),
-        "green": (("grüner", "grüne", "grünes"),),
-        "blue": (("blauer", "blaue", "blaues"),),
-        "purple": (("lila",) * 3, ("violetter", "violette", "violettes")),
-        "pink": (("rosa",) * 3, ("pinker", "pinke", "pinkes")),
-        "white": (("weißer", "weiße", "weißes"),),
-    },
-}
 
 MOTION_WORDS: dict[str, dict[str, tuple[str, ...]]] = {
     "en": {
@@ -190,6 +46,30 @@ MOTION_WORDS: dict[str, dict[str, tuple[str, ...]]] = {
             "growing larger",
             "gets closer to us",
         ),
+        "away": (
+            "moves away",
+            "gets smaller",
+            "goes away into the distance",
+            "disappears into the distance",
+            "shrinks away from the camera",
+            "flies away from us",
+        ),
+        "spin": (
+            "spins",
+            "spins around",
+            "is spinning",
+            "rotates",
+            "turns around and around",
+            "twirls",
+        ),
+        "still": (
+            "stays still",
+            "does not move",
+            "hovers in place",
+            "stands still",
+            "waits",
+            "remains motionless",
+        ),
     },
     "fr": {
         "right": ("va vers la droite", "glisse vers la droite"),
@@ -198,6 +78,9 @@ MOTION_WORDS: dict[str, dict[str, tuple[str, ...]]] = {
         "down": ("tombe", "descend", "tombe vers le bas"),
         "bounce": ("rebondit", "saute de haut en bas"),
         "closer": ("s'approche", "grandit", "vient vers nous"),
+        "away": ("s'éloigne", "disparaît au loin", "rapetisse"),
+        "spin": ("tourne sur lui-même", "tournoie", "pivote"),
+        "still": ("reste immobile", "ne bouge pas", "attend"),
     },
     "es": {
         "right": ("se mueve hacia la derecha", "se desliza a la derecha"),
@@ -206,6 +89,9 @@ MOTION_WORDS: dict[str, dict[str, tuple[str, ...]]] = {
         "down": ("cae", "baja", "desciende"),
         "bounce": ("rebota", "rebotando", "salta arriba y abajo"),
         "closer": ("se acerca", "crece", "viene hacia nosotros"),
+        "away": ("se aleja", "se pierde a lo lejos", "se hace pequeño"),
+        "spin": ("gira", "da vueltas sobre sí mismo", "girando"),
+        "still": ("se queda quieto", "no se mueve", "espera inmóvil"),
     },
     "de": {
         "right": ("bewegt sich nach rechts", "fährt nach rechts", "gleitet nach rechts"),
@@ -214,6 +100,9 @@ MOTION_WORDS: dict[str, dict[str, tuple[str, ...]]] = {
         "down": ("fällt", "sinkt", "fällt nach unten"),
         "bounce": ("hüpft", "springt auf und ab", "hüpft auf und ab"),
         "closer": ("kommt näher", "wird größer", "kommt auf uns zu"),
+        "away": ("entfernt sich", "wird kleiner", "verschwindet in der Ferne"),
+        "spin": ("dreht sich", "dreht sich im Kreis", "rotiert"),
+        "still": ("steht still", "bewegt sich nicht", "bleibt, wo es ist"),
     },
 }
 
@@ -265,7 +154,7 @@ PLACES: dict[str, dict[str, tuple[str, ...]]] = {
             "inside a living room",
             "indoors",
             "in a bedroom",
-            "in the house",
+            "in a cosy room",
         ),
         "sunset": ("at sunset", "in the evening sun", "under an orange sunset sky", "at dusk"),
         "mountains": (

@@ -1,118 +1,143 @@
-"""Builds the training set: clips rendered, captioned, encoded, and kept as arrays on disk."""
+"""Builds the training sets: layers drawn, encoded, and kept as arrays on disk."""
 
 from __future__ import annotations
 
-import json
-import random
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from generator.codec import LATENT_CHANNELS, PATCH, PatchCodec, fit_codec, to_patches
-from generator.text import sentence_vectors
-from generator.training.captions import caption
-from generator.training.simulator import random_scene, render
-from generator.world import CANVAS_HEIGHT, CANVAS_SLICES, CANVAS_WIDTH, Scene
+from generator.codec import PathCodec, PictureCodec, fit
+from generator.training.backdrops import draw_backdrop
+from generator.training.flow import LayerSet
+from generator.training.paths import SECONDS, draw_path
+from generator.training.scenes import random_scene
+from generator.training.sprites import draw_sprite
+from generator.world import Scene
 
-GRID = (CANVAS_SLICES // PATCH[0], CANVAS_HEIGHT // PATCH[1], CANVAS_WIDTH // PATCH[2])
-CAPTIONS_PER_CLIP = 3
-CODEC_CLIPS = 240
-SHARD = 250
+SPRITES, BACKDROPS, PATHS = 16_000, 5_000, 40_000
+SPRITE_PATCH, SPRITE_CHANNELS = 6, 40
+BACKDROP_PATCH, BACKDROP_CHANNELS = 12, 32
+CODEC_PICTURES = 600
+OBJECT_WEIGHT = 1.5  # added to positions that show the object
+SHARD = 500
 
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSet:
-    """Latents float16[N,32,8,12,20], object coverage uint8[N,8,12,20] (255 = covered),
-    sentence vectors float16[N,3,512] of each clip's captions."""
-
-    latents: NDArray[np.float16]
-    coverage: NDArray[np.uint8]
-    sentences: NDArray[np.float16]
+Layer = NDArray[np.float32]
 
 
-def clip_scene(index: int, seed: int) -> Scene:
-    """The scene of training clip `index`; never a held-out triple."""
+def scene_of(index: int, seed: int) -> Scene:
+    """The scene of training example `index`; never a held-out triple."""
     return random_scene(np.random.default_rng((seed, index)), held=False)
 
 
-def clip_seed(index: int, seed: int) -> int:
-    """The render seed of training clip `index`."""
-    return seed * 10_000_000 + index
+def _sprite(index: int, seed: int) -> Layer:
+    scene = scene_of(index, seed)
+    rng = np.random.default_rng((seed, index, 1))
+    return draw_sprite(scene.object, scene.colour, rng)
 
 
-def as_video(frames: NDArray[np.uint8]) -> torch.Tensor:
-    """uint8[T,H,W,3] → float[1,3,T,H,W] in −1..1."""
-    video = torch.from_numpy(frames.astype(np.float32) / 127.5 - 1)
-    return video.permute(3, 0, 1, 2)[None].contiguous()
+def _backdrop(index: int, seed: int) -> Layer:
+    rng = np.random.default_rng((seed, index, 2))
+    return draw_backdrop(scene_of(index, seed).background, rng)
 
 
-def _encode_shard(start: int, stop: int, seed: int, codec_dir: str) -> str:
-    torch.set_num_threads(1)
-    codec = PatchCodec.from_pretrained(codec_dir, low_cpu_mem_usage=False)
-    latents = np.empty((stop - start, LATENT_CHANNELS, *GRID), np.float16)
-    coverage = np.empty((stop - start, *GRID), np.uint8)
-    for row, index in enumerate(range(start, stop)):
-        drawn = render(clip_scene(index, seed), clip_seed(index, seed))
-        with torch.no_grad():
-            latents[row] = codec.encode(as_video(drawn.frames))[0].numpy()
-        t, h, w = GRID
-        blocks = drawn.mask.reshape(t, PATCH[0], h, PATCH[1], w, PATCH[2])
-        coverage[row] = blocks.max(axis=(1, 3, 5))
-    path = Path(codec_dir).parent / f"shard-{start:06d}.npz"
-    np.savez(path, latents=latents, coverage=coverage)
-    return str(path)
+def _path(index: int, seed: int) -> Layer:
+    rng = np.random.default_rng((seed, index, 3))
+    return draw_path(scene_of(index, seed), path_seconds(index), rng)
 
 
-def build(folder: Path, clips: int, seed: int, workers: int) -> None:
-    """Writes codec/, latents.npy, coverage.npy and sentences.npy; skips what is there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    codec_dir = folder / "codec"
-    if not codec_dir.exists():
-        rows = []
-        for index in range(CODEC_CLIPS):
-            drawn = render(clip_scene(index, seed + 1), clip_seed(index, seed + 1))
-            cut = to_patches(as_video(drawn.frames)).reshape(
-                -1, 3 * PATCH[0] * PATCH[1] * PATCH[2]
-            )
-            rows.append(cut[torch.randperm(len(cut), generator=torch.manual_seed(index))[:600]])
-        fit_codec(torch.cat(rows)).save_pretrained(codec_dir)
-    if not (folder / "latents.npy").exists():
-        starts = range(0, clips, SHARD)
-        with ProcessPoolExecutor(workers) as pool:
-            shards = list(
-                pool.map(
-                    _encode_shard,
-                    starts,
-                    [min(s + SHARD, clips) for s in starts],
-                    [seed] * len(starts),
-                    [str(codec_dir)] * len(starts),
-                )
-            )
-        parts = [np.load(path) for path in shards]
-        np.save(folder / "coverage.npy", np.concatenate([p["coverage"] for p in parts]))
-        np.save(folder / "latents.npy", np.concatenate([p["latents"] for p in parts]))
-        for path in shards:
-            Path(path).unlink()
-    if not (folder / "sentences.npy").exists():
-        rng = random.Random(seed)
-        texts = [
-            caption(clip_scene(index, seed), rng).text
-            for index in range(clips)
-            for _ in range(CAPTIONS_PER_CLIP)
-        ]
-        vectors = sentence_vectors(texts).astype(np.float16)
-        np.save(folder / "sentences.npy", vectors.reshape(clips, CAPTIONS_PER_CLIP, -1))
-    (folder / "dataset.json").write_text(json.dumps({"clips": clips, "seed": seed}))
+def path_seconds(index: int) -> float:
+    """How long the clip of training path `index` is."""
+    return SECONDS[index % len(SECONDS)]
 
 
-def load(folder: Path) -> TrainingSet:
-    """Reads what `build` wrote into memory."""
-    return TrainingSet(
-        latents=np.load(folder / "latents.npy"),
-        coverage=np.load(folder / "coverage.npy"),
-        sentences=np.load(folder / "sentences.npy"),
-    )
+def _drawn(
+    draw: Callable[[int, int], Layer], start: int, stop: int, seed: int
+) -> NDArray[np.float16]:
+    return np.stack([draw(k, seed) for k in range(start, stop)]).astype(np.float16)
+
+
+def _all(
+    draw: Callable[[int, int], Layer], count: int, seed: int, workers: int
+) -> NDArray[np.float16]:
+    starts = list(range(0, count, SHARD))
+    with ProcessPoolExecutor(workers) as pool:
+        jobs = [pool.submit(_drawn, draw, s, min(s + SHARD, count), seed) for s in starts]
+        return np.concatenate([job.result() for job in jobs])
+
+
+def _encoded(codec: PictureCodec, pictures: NDArray[np.float16]) -> NDArray[np.float16]:
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(pictures), SHARD):
+            part = torch.from_numpy(pictures[start : start + SHARD].astype(np.float32))
+            parts.append(codec.encode(part).numpy().astype(np.float16))
+    return np.concatenate(parts)
+
+
+def _words(count: int, seed: int) -> NDArray[np.uint8]:
+    return np.array([scene_of(k, seed).indices() for k in range(count)], np.uint8)
+
+
+def sprites(folder: Path, seed: int, workers: int, count: int = SPRITES) -> LayerSet:
+    """The sprites' latents, codec beside them; read back if an earlier run made them."""
+    if not (folder / "set.npz").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        pictures = _all(_sprite, count, seed, workers)
+        codec: PictureCodec = PictureCodec(
+            bands=4, patch=SPRITE_PATCH, channels=SPRITE_CHANNELS
+        )
+        shown = torch.from_numpy(pictures[:CODEC_PICTURES].astype(np.float32))
+        fit(codec, codec.to_patches(shown).flatten(0, 2))
+        codec.save_pretrained(folder / "codec")
+        side = pictures.shape[-1] // SPRITE_PATCH
+        cells = pictures[:, 3].reshape(count, side, SPRITE_PATCH, side, SPRITE_PATCH)
+        covered = cells.max(axis=(2, 4)) > -0.9
+        np.savez(
+            folder / "set.npz",
+            latents=_encoded(codec, pictures),
+            words=_words(count, seed),
+            weights=(1 + OBJECT_WEIGHT * covered).astype(np.float16),
+        )
+    kept = np.load(folder / "set.npz")
+    return LayerSet(latents=kept["latents"], words=kept["words"], weights=kept["weights"])
+
+
+def backdrops(folder: Path, seed: int, workers: int, count: int = BACKDROPS) -> LayerSet:
+    """The backdrops' latents, codec beside them."""
+    if not (folder / "set.npz").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        pictures = _all(_backdrop, count, seed, workers)
+        codec: PictureCodec = PictureCodec(
+            bands=3, patch=BACKDROP_PATCH, channels=BACKDROP_CHANNELS
+        )
+        shown = torch.from_numpy(pictures[:CODEC_PICTURES].astype(np.float32))
+        fit(codec, codec.to_patches(shown).flatten(0, 2))
+        codec.save_pretrained(folder / "codec")
+        np.savez(
+            folder / "set.npz", latents=_encoded(codec, pictures), words=_words(count, seed)
+        )
+    kept = np.load(folder / "set.npz")
+    return LayerSet(latents=kept["latents"], words=kept["words"])
+
+
+def paths(folder: Path, seed: int, workers: int, count: int = PATHS) -> LayerSet:
+    """The paths' latents, codec beside them; the extra number is log2(seconds) − 2."""
+    if not (folder / "set.npz").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        drawn = torch.from_numpy(_all(_path, count, seed, workers).astype(np.float32))
+        codec: PathCodec = PathCodec()
+        fit(codec, codec.to_rows(drawn))
+        codec.save_pretrained(folder / "codec")
+        lengths = np.array([[np.log2(path_seconds(k)) - 2] for k in range(count)])
+        np.savez(
+            folder / "set.npz",
+            latents=codec.encode(drawn).numpy().astype(np.float16),
+            words=_words(count, seed),
+            extra=lengths.astype(np.float16),
+        )
+    kept = np.load(folder / "set.npz")
+    return LayerSet(latents=kept["latents"], words=kept["words"], extra=kept["extra"])

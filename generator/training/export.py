@@ -9,37 +9,45 @@ import argparse
 import hashlib
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from generator.cards import CARD_NAME
-from generator.codec import PatchCodec
+from generator.codec import PathCodec, PictureCodec
 from generator.embedded import SceneVideoPipeline
-from generator.network import SceneUNet
 from generator.text import TextHead
-from generator.training.train import NETWORK_SHAPE
+from generator.training.train import LAYERS
 
 SHIFT = 2.0
 
 
-def assemble(run: Path, *, raw: bool = False) -> tuple[SceneVideoPipeline, int]:
-    """Builds the pipeline from a run's averaged weights (`raw`: its latest); with its step."""
-    state = torch.load(run / "state.pt", weights_only=True)
-    network = SceneUNet(**NETWORK_SHAPE)
-    network.load_state_dict(state["network" if raw else "average"])
+def assemble(run: Path) -> tuple[SceneVideoPipeline, dict[str, int]]:
+    """Builds the pipeline from a run's averaged weights; with each layer's step."""
+    parts: dict[str, Any] = {}
+    steps = {}
+    for name, layer in LAYERS.items():
+        state = torch.load(run / name / "state.pt", weights_only=True)
+        network = layer.network()
+        network.load_state_dict(state["average"])
+        codec = PathCodec if name == "path" else PictureCodec
+        parts[f"{name}_network"] = network.eval()
+        parts[f"{name}_codec"] = codec.from_pretrained(
+            run / name / "codec", low_cpu_mem_usage=False
+        )
+        steps[name] = int(state["step"])
     pipeline = SceneVideoPipeline(
         text_head=TextHead.from_pretrained(run / "head", low_cpu_mem_usage=False),
-        network=network.eval(),
-        codec=PatchCodec.from_pretrained(run / "codec", low_cpu_mem_usage=False),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
+        **parts,
     )
-    return pipeline, int(state["step"])
+    return pipeline, steps
 
 
 def export(run: Path, out: Path) -> None:
     """Writes half-precision weights and a card that names their hashes."""
-    pipeline, step = assemble(run)
+    pipeline, steps = assemble(run)
     shutil.rmtree(out, ignore_errors=True)
     pipeline.to(torch.float16).save_pretrained(out, safe_serialization=True)
     lines = []
@@ -54,7 +62,7 @@ def export(run: Path, out: Path) -> None:
     card = "\n".join([revision, prose.rstrip(), "", "[weights]", *lines, ""])
     (out / CARD_NAME).write_text(card, encoding="utf-8")
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    print(f"exported step {step}, {size / 1e6:.1f} MB, {revision}")
+    print(f"exported steps {steps}, {size / 1e6:.1f} MB, {revision}")
 
 
 def main() -> None:

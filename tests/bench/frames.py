@@ -13,6 +13,7 @@ import random
 import resource
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import cv2
 import numpy as np
 from scipy.stats import beta
 
+from generator.compositor import Composed
 from generator.enlarge import Enlarged
 from safety.frames import FrameClassifier, FrameGate
 from safety.nudity import NsfwJs, OpenNsfw
@@ -27,7 +29,7 @@ from safety.pictures import PictureScores
 from safety.policy import POLICY_PATH, Policy
 from safety.sampling import Frames, FrameSampler
 from safety.verdict import Action, Category
-from tests.bench.frames_benign import HEIGHT, MAKERS, WIDTH, Clip, drawn_world, pictures
+from tests.bench.frames_benign import FRAMES, HEIGHT, MAKERS, WIDTH, Clip, drawn_world, pictures
 
 OUT = Path("docs/benchmarks/frames.json")
 FPS = 16.0
@@ -124,14 +126,8 @@ def model_clips(count: int) -> Iterator[tuple[str, Clip]]:
             model=model.name,
         )
         clip = model.generate(request, on_progress=lambda done, total: None)
-        assert isinstance(clip.frames, Enlarged)
-        small = Enlarged(
-            drawn=clip.frames.drawn,
-            width=WIDTH,
-            height=HEIGHT,
-            frame_count=len(clip.frames.drawn),
-        )
-        yield request.prompt, np.concatenate(list(small))
+        assert isinstance(clip.frames, Composed)
+        yield request.prompt, replace(clip.frames, width=WIDTH, height=HEIGHT).at(FRAMES)
 
 
 def planted(count: int) -> dict[str, Any]:

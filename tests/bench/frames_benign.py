@@ -1,7 +1,7 @@
 """Harmless clips, made to look like what could fool a nudity classifier.
 
 Every clip is uint8[16,270,480,3] RGB and follows from its seed. Most are drawn at 80x45 and
-enlarged, as the embedded model's clips are: smooth, without texture, slightly noisy.
+enlarged, as a small model's clips are: smooth, without texture, slightly noisy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from generator.enlarge import Enlarged
 from generator.training.simulator import random_scene, render
-from generator.world import CROP_HEIGHT, CROP_TOP
 
 Clip = NDArray[np.uint8]
 Maker = Callable[[np.random.Generator], Clip]
@@ -30,7 +29,7 @@ WARM = (*SKIN, (255, 182, 193), (237, 201, 175), (210, 105, 80), (250, 128, 114)
 
 
 def enlarged(small: NDArray[np.floating] | Clip, rng: np.random.Generator) -> Clip:
-    """Frames at 80x45 with a little noise, enlarged as the gateway enlarges its model's."""
+    """Frames at 80x45 with a little noise, enlarged as the gateway enlarges a small model's."""
     noisy = (small + rng.normal(0, 2.5, small.shape)).clip(0, 255).astype(np.uint8)
     whole = Enlarged(drawn=noisy, width=WIDTH, height=HEIGHT, frame_count=len(noisy))
     return np.concatenate(list(whole))
@@ -38,10 +37,12 @@ def enlarged(small: NDArray[np.floating] | Clip, rng: np.random.Generator) -> Cl
 
 def drawn_world(rng: np.random.Generator) -> Clip:
     """A clip of the simulator, uint8[16,45,80,3], softened as a small model's output is."""
-    clip = render(random_scene(rng, held=False), int(rng.integers(1 << 31))).frames
+    scene = random_scene(rng, held=False)
+    clip = render(
+        scene, int(rng.integers(1 << 31)), width=SMALL_WIDTH, height=SMALL_HEIGHT
+    ).frames
     sigma = float(rng.uniform(0.3, 1.5))
-    cut = clip[:, CROP_TOP : CROP_TOP + CROP_HEIGHT]
-    return np.stack([cv2.GaussianBlur(frame, (0, 0), sigma) for frame in cut])
+    return np.stack([cv2.GaussianBlur(frame, (0, 0), sigma) for frame in clip])
 
 
 def world(rng: np.random.Generator) -> Clip:

@@ -20,6 +20,7 @@ from diffusers.utils import BaseOutput
 
 from generator.cards import ModelCard, Sampling, Size, Weights
 from generator.clip import GenerationRequest
+from generator.compositor import Composed, Layers
 from generator.diffusion import DiffusersGenerator
 from generator.errors import GenerationError, UnsupportedRequest, WeightsMissing
 
@@ -111,7 +112,23 @@ class BrokenPipeline(_Sampler):
         return Result(frames=np.full((1, 5, 8, 8, 3), np.nan, np.float32))
 
 
-PIPELINES = (SilentPipeline, CallingPipeline, BrokenPipeline)
+class LayeredPipeline(_Sampler):
+    """Like the embedded model: hands a clip over in layers."""
+
+    handed_over_as = "layers"
+
+    def __call__(
+        self, prompt: str, num_frames: int, output_type: str, generator: torch.Generator
+    ) -> Result:
+        assert output_type == "layers"
+        noise = torch.rand((3, 120, 240), generator=generator).numpy()
+        broken = np.nan if "broken" in prompt else 0.0
+        path = np.full((24, 8), broken, np.float32)
+        sprite = np.full((4, 96, 96), -1, np.float32)
+        return Result(frames=[Layers(backdrop=noise, sprite=sprite, path=path)])
+
+
+PIPELINES = (SilentPipeline, CallingPipeline, BrokenPipeline, LayeredPipeline)
 
 
 def _save(pipeline_class: type[_Sampler], folder: Path) -> DiffusersGenerator:
@@ -255,6 +272,21 @@ def test_numbers_that_are_not_finite_never_become_a_clip(tmp_path: Path) -> None
     generator = _save(BrokenPipeline, tmp_path)
     with pytest.raises(GenerationError, match="not finite"):
         generator.generate(_request(), on_progress=lambda *_: None)
+
+
+def test_a_clip_in_layers_is_put_together_at_the_finished_size(tmp_path: Path) -> None:
+    generator = _save(LayeredPipeline, tmp_path)
+    clip = generator.generate(_request(), on_progress=lambda *_: None)
+    assert isinstance(clip.frames, Composed)
+    frames = np.concatenate(list(clip.frames))
+    assert frames.shape == (8, 32, 64, 3)
+    assert np.array_equal(frames, _frames(generator, _request()))
+
+
+def test_layers_that_are_not_finite_never_become_a_clip(tmp_path: Path) -> None:
+    generator = _save(LayeredPipeline, tmp_path)
+    with pytest.raises(GenerationError, match="failed while drawing"):
+        generator.generate(_request(prompt="broken"), on_progress=lambda *_: None)
 
 
 @pytest.mark.parametrize(

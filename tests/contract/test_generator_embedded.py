@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,12 +13,16 @@ from diffusers import DiffusionPipeline
 
 from generator.cards import read_card
 from generator.clip import Clip, GenerationRequest, Generator
+from generator.compositor import Composed, Layers
 from generator.diffusion import DiffusersGenerator
 from generator.embedded import FOLDER, SceneVideoPipeline, register
 from generator.errors import UnsupportedRequest, WeightsMissing
+from generator.training.evaluate import random_like
+from generator.training.sprites import draw_sprite
+from generator.world import OBJECTS
 
 # What the shipped folder may weigh in the repository.
-MAX_WEIGHTS_BYTES = 25_000_000
+MAX_WEIGHTS_BYTES = 40_000_000
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -58,9 +63,12 @@ def test_plain_diffusers_loads_the_folder(pipeline: SceneVideoPipeline) -> None:
     clip = pipeline(
         "a blue boat on the sea",
         num_inference_steps=2,
+        num_frames=5,
+        height=90,
+        width=160,
         generator=torch.Generator().manual_seed(1),
     ).frames
-    assert clip.shape == (1, 16, 45, 80, 3)
+    assert clip.shape == (1, 5, 90, 160, 3)
     assert clip.dtype == np.float32
     assert 0 <= clip.min() < clip.max() <= 1
 
@@ -86,6 +94,7 @@ def test_a_clip_has_the_promised_shape_and_the_same_request_repeats_it(
     assert frames.shape == (48, 360, 640, 3)
     again = _frames(generator.generate(_request(), on_progress=_silent))
     assert np.array_equal(frames, again)
+    assert np.array_equal(frames, _frames(clip))
     other = _frames(generator.generate(_request(seed=4), on_progress=_silent))
     assert not np.array_equal(frames, other)
 
@@ -113,6 +122,9 @@ def _mean_colours(pipeline: SceneVideoPipeline) -> dict[str, list[np.ndarray]]:
         clips = pipeline(
             [f"a white ball {place}"] * SEEDS,
             num_inference_steps=6,
+            num_frames=3,
+            height=45,
+            width=80,
             generator=torch.Generator().manual_seed(11),
         ).frames
         out[place] = [clip.mean(axis=(0, 1, 2)) for clip in clips]
@@ -147,6 +159,9 @@ def test_the_main_colour_obeys_the_prompt(pipeline: SceneVideoPipeline) -> None:
         clips = pipeline(
             [f"a {asked} ball moves to the right in the city"] * 2,
             num_inference_steps=8,
+            num_frames=3,
+            height=45,
+            width=80,
             generator=torch.Generator().manual_seed(5),
         ).frames
         shares[asked] = {
@@ -157,6 +172,112 @@ def test_the_main_colour_obeys_the_prompt(pipeline: SceneVideoPipeline) -> None:
         others = [shares[asked][seen] for asked in TARGETS if asked != seen]
         assert shares[seen][seen] > 0.015
         assert shares[seen][seen] > 2 * max(others)
+
+
+def _layers(pipeline: SceneVideoPipeline, prompt: str, **settings: int) -> list[Layers]:
+    drawn = pipeline(
+        [prompt] * 3,
+        num_inference_steps=8,
+        output_type="layers",
+        generator=torch.Generator().manual_seed(7),
+        **settings,
+    ).frames
+    assert all(isinstance(layers, Layers) for layers in drawn)
+    return drawn
+
+
+MOVES = {
+    "to the right": lambda path: path[-1, 0] - path[0, 0] > 0.7,
+    "to the left": lambda path: path[0, 0] - path[-1, 0] > 0.7,
+    "up": lambda path: path[-1, 1] - path[0, 1] > 0.4,
+    "down": lambda path: path[0, 1] - path[-1, 1] > 0.4,
+    "closer": lambda path: path[-1, 2] - path[0, 2] > 0.6,
+    "away": lambda path: path[0, 2] - path[-1, 2] > 0.6,
+}
+ASKED = {"up": "rises", "down": "falls", "closer": "comes closer", "away": "moves away"}
+
+
+def test_the_object_moves_as_the_prompt_says(pipeline: SceneVideoPipeline) -> None:
+    obeyed = 0
+    for move, holds in MOVES.items():
+        words = ASKED.get(move, f"moves {move}")
+        drawn = _layers(pipeline, f"a yellow balloon {words} in the mountains")
+        obeyed += sum(bool(holds(layers.path)) for layers in drawn)
+    assert obeyed >= 16  # of 18
+
+
+def test_a_longer_clip_has_more_bounces_not_slower_ones(pipeline: SceneVideoPipeline) -> None:
+    turns = []
+    for seconds in (2, 8):
+        drawn = _layers(pipeline, "a red ball bounces in a meadow", num_frames=24 * seconds)
+        heights = [layers.path[:, 1] for layers in drawn]
+        turns.append(sum(int((np.diff(np.sign(np.diff(h))) != 0).sum()) for h in heights))
+    assert turns[1] > 1.4 * turns[0]
+
+
+def _outline(layers: Layers) -> np.ndarray:
+    return layers.sprite[3] > 0
+
+
+SAID = {"balloon man": "man with a red balloon for a head", "person": "man in a red shirt"}
+
+
+def test_drawn_outlines_are_nearest_to_outlines_of_the_object_asked_for(
+    pipeline: SceneVideoPipeline,
+) -> None:
+    drawn = pipeline(
+        [f"a {SAID.get(name, f'red {name}')}" for name in OBJECTS] * 2,
+        num_inference_steps=8,
+        output_type="layers",
+        generator=torch.Generator().manual_seed(7),
+    ).frames
+    rng = np.random.default_rng(1)
+    known = {name: [draw_sprite(name, "red", rng)[3] > 0 for _ in range(6)] for name in OBJECTS}
+
+    def nearest(shape: np.ndarray) -> str:
+        return min(known, key=lambda name: min(int((shape ^ k).sum()) for k in known[name]))
+
+    right = sum(
+        nearest(_outline(layers)) == name
+        for layers, name in zip(drawn, OBJECTS * 2, strict=True)
+    )
+    assert right >= 28  # of 32
+
+
+def test_random_weights_draw_no_object(pipeline: SceneVideoPipeline) -> None:
+    """Nothing but the trained weights holds the shapes."""
+    trained = pipeline.sprite_network
+    torch.manual_seed(0)
+    pipeline.register_modules(sprite_network=random_like(trained))
+    try:
+        ragged = _layers(pipeline, "a red heart")
+    finally:
+        pipeline.register_modules(sprite_network=trained)
+    whole = _layers(pipeline, "a red heart")
+
+    def pieces(layers: Layers) -> int:
+        count, _ = cv2.connectedComponents(_outline(layers).astype(np.uint8))
+        return int(count) - 1
+
+    assert all(pieces(layers) <= 2 for layers in whole)
+    assert all(pieces(layers) > 10 for layers in ragged)
+
+
+def test_more_frames_than_memory_should_hold_are_refused(pipeline: SceneVideoPipeline) -> None:
+    with pytest.raises(ValueError, match="ask for layers"):
+        pipeline("a ball", height=720, width=1280, num_frames=192)
+
+
+def test_a_finished_clip_is_put_together_chunk_by_chunk_at_its_own_size(
+    generator: DiffusersGenerator,
+) -> None:
+    request = _request(seconds=8, width=1280, height=720)
+    clip = generator.generate(request, on_progress=_silent)
+    assert isinstance(clip.frames, Composed)
+    assert clip.frame_count == 192
+    chunk = next(iter(clip.frames))
+    assert chunk.shape == (16, 720, 1280, 3)
+    assert np.ptp(chunk[0]) > 50
 
 
 class Cancelled(Exception):
@@ -180,7 +301,7 @@ def test_raising_in_the_progress_call_stops_the_drawing_at_once(
 def test_altered_weights_are_refused_before_they_are_loaded(tmp_path: Path) -> None:
     folder = tmp_path / "embedded"
     shutil.copytree(FOLDER, folder)
-    path = folder / "network" / "diffusion_pytorch_model.safetensors"
+    path = folder / "sprite_network" / "diffusion_pytorch_model.safetensors"
     content = bytearray(path.read_bytes())
     content[-2] ^= 1
     path.write_bytes(content)
@@ -208,6 +329,9 @@ def test_a_negative_prompt_changes_the_clip(pipeline: SceneVideoPipeline) -> Non
             "a ball",
             negative_prompt=negative,
             num_inference_steps=3,
+            num_frames=2,
+            height=45,
+            width=80,
             generator=torch.Generator().manual_seed(1),
         ).frames
         for negative in (None, "a night sky")

@@ -78,6 +78,10 @@ class Composed:
         stage = _Stage(self.layers, self.width, self.height)
         return np.stack([stage.frame(k / max(1, count - 1)) for k in range(count)])
 
+    def moment(self, part: float) -> NDArray[np.uint8]:
+        """The frame at `part` (0 the first, 1 the last) of the clip, uint8[height,width,3]."""
+        return _Stage(self.layers, self.width, self.height).frame(part)
+
 
 class _Stage:
     """The layers of one clip made ready for one frame size."""

@@ -28,11 +28,15 @@ from generator.training.judge import (
     LOOKS,
     WIDTH,
     Judge,
-    draw_clips,
     frechet,
     known_judge,
     scores,
     seen,
+)
+from generator.training.layer_judges import (
+    layer_scores,
+    train_motion_judge,
+    train_object_judge,
 )
 from generator.training.simulator import draw_layers, random_scene
 from generator.world import ATTRIBUTES, Scene
@@ -96,29 +100,33 @@ def evaluate(
     """The whole table for `count` complete prompts of held-out triples."""
     scenes, prompts = asked(count)
     real_layers = [draw_layers(scene, REAL_SEED + k) for k, scene in enumerate(scenes)]
-    real = np.stack([looks(one) for one in real_layers])
-    through = np.stack([looks(coded(pipeline, one)) for one in real_layers])
-    other = draw_clips(scenes, OTHER_SEED)
-    made = np.stack([looks(one) for one in drawn(pipeline, prompts, guidance, steps)])
+    other = [draw_layers(scene, OTHER_SEED + k) for k, scene in enumerate(scenes)]
+    made = drawn(pipeline, prompts, guidance, steps)
     trained = {name: getattr(pipeline, name) for name in NETWORKS}
     torch.manual_seed(0)
     pipeline.register_modules(**{name: random_like(net) for name, net in trained.items()})
-    noise = np.stack([looks(one) for one in drawn(pipeline, prompts, guidance, RANDOM_STEPS)])
+    noise = drawn(pipeline, prompts, guidance, RANDOM_STEPS)
     pipeline.register_modules(**trained)
-    target = seen(judge, real)
+    told = train_object_judge(), train_motion_judge()
+    target = seen(judge, np.stack([looks(one) for one in real_layers]))
     rows = {
-        "real clips": (real, scenes),
+        "real clips": (real_layers, scenes),
         "real, other seeds": (other, scenes),
-        "layers and codecs": (through, scenes),
+        "layers and codecs": ([coded(pipeline, one) for one in real_layers], scenes),
         "embedded model": (made, scenes),
         "other prompts": (made, scenes[1:] + scenes[:1]),
         "random weights": (noise, scenes),
     }
-    return {
-        name: scores(judge, clips, meant)
-        | {"distance": round(frechet(seen(judge, clips), target), 3)}
-        for name, (clips, meant) in rows.items()
-    }
+    table = {}
+    for name, (clips, meant) in rows.items():
+        frames = np.stack([looks(one) for one in clips])
+        whole = scores(judge, frames, meant)
+        table[name] = layer_scores(told, clips, meant) | {
+            "colour": whole["colour"],
+            "background": whole["background"],
+            "distance": round(frechet(seen(judge, frames), target), 3),
+        }
+    return table
 
 
 def random_like(network: Any) -> nn.Module:
@@ -149,14 +157,14 @@ def main() -> None:
     )
     pipeline.set_progress_bar_config(disable=True)
     table = evaluate(pipeline, judge, options.prompts, options.guidance, options.steps)
-    columns = [*ATTRIBUTES, "all four", "distance"]
+    columns = [*ATTRIBUTES, "distance"]
     print(" " * 20 + "".join(f"{name:>12}" for name in columns))
     for row, values in table.items():
         print(f"{row:20}" + "".join(f"{values[name]:12.3f}" for name in columns))
     model = table["embedded model"]
     errors = {
         name: round(math.sqrt(model[name] * (1 - model[name]) / options.prompts), 3)
-        for name in (*ATTRIBUTES, "all four")
+        for name in ATTRIBUTES
     }
     print("standard errors of the embedded model:", errors)
     if options.json:

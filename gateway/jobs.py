@@ -23,7 +23,7 @@ from gateway.errors import Error, InternalError
 from gateway.leases import Lease
 from gateway.logs import trace
 from gateway.pipeline import Pipeline
-from gateway.record import Facts, JobEnded, Record, Stopped
+from gateway.record import FINAL_STATES, Facts, JobEnded, Record, Stopped
 from gateway.seams import StepRunner
 
 QUEUE = "clips"
@@ -76,41 +76,43 @@ class JobQueue:
             self._client = None
 
 
-class WorkerStopping(BaseException):
-    """The worker was asked to stop. Not an Exception: neither the engine nor a stage records
-    it, so the job stays as it is and goes on from its last recorded stage.
+class NotMine(BaseException):
+    """This process leaves a job that is not at its end: to its next run, here or elsewhere.
+
+    Not an Exception: the engine would record one, and then take the job for ended, or replay
+    the fault to the worker that took it over.
     """
 
 
+class WorkerStopping(NotMine):
+    """The worker was asked to stop; the job goes on from its last recorded stage."""
+
+
 class StageFault(Exception):
-    """A stage raised something unforeseen; the engine keeps no message of it."""
+    """A stage raised something unforeseen, whose message may hold the prompt."""
 
 
-class DurableSteps:
-    """Runs each effect as a DBOS step: its facts survive the process."""
+class StoppableSteps:
+    """Runs stages unless the worker was asked to stop.
+
+    What a stage gave is kept by ``Record`` under the job's claim, and nowhere else: the
+    engine's own record of steps has no such fence, and once kept the fault of a frozen worker
+    for the healthy one.
+    """
 
     def __init__(self, stopping: threading.Event) -> None:
         self._stopping = stopping
 
     def run(self, name: str, effect: Callable[[], Facts]) -> Facts:
-        """The effect's facts, from the engine's record when the step finished before.
-
-        The engine stores the message of an exception for good, and a model's message may
-        hold the prompt: only our own errors pass as they are.
-        """
-
-        def guarded() -> Facts:
-            try:
-                return effect()
-            except (Error, Stopped):
-                raise
-            except Exception as fault:  # noqa: BLE001 - named below, without its message
-                log.error("stage.failed", stage=name, trace=trace(fault))
-                raise StageFault(type(fault).__name__) from None
-
+        """The effect's facts. Our own errors pass as they are, others as StageFault."""
         self.checkpoint()
-        facts: Facts = DBOS.run_step({"name": name}, guarded)
-        return facts
+        try:
+            return effect()
+        except (Error, Stopped):
+            raise
+        except Exception as fault:  # noqa: BLE001 - named, without its message
+            log.error("stage.failed", stage=name, trace=trace(fault))
+            raise StageFault(type(fault).__name__) from None
 
     def checkpoint(self) -> None:
         """Raise WorkerStopping when the worker was asked to stop."""
@@ -154,7 +156,7 @@ class Worker:
         self._lease = Lease(self._database, seconds=self._lease_seconds)
         self._lease.renew()
         worker = self._lease.worker
-        pipeline = self._make_pipeline(DurableSteps(self._stopping), self._scratch / worker)
+        pipeline = self._make_pipeline(StoppableSteps(self._stopping), self._scratch / worker)
         config: DBOSConfig = {
             "name": "cinegate",
             "system_database_url": self._database.url,
@@ -257,8 +259,10 @@ def produce_clip(
 ) -> str:
     """Bring one job to an end and return its state; a fault ends it as failed.
 
-    A fault while the worker stops is nobody's: WorkerStopping leaves the job as it is. Raises
-    an Exception only when the end itself could not be recorded.
+    Raises NotMine, and leaves the job as it is, when it is not at an end afterwards: the
+    worker is stopping, or another one took the job over. The engine therefore counts as done
+    only what the record says is done. Raises an Exception only when the end itself could not
+    be recorded.
     """
     order = record.claim(video_id)
     with structlog.contextvars.bound_contextvars(video=video_id):
@@ -274,7 +278,10 @@ def produce_clip(
             log.error("job.failed", trace=trace(fault))
             record.end(order, "failed", refusal=_failure(fault))
         pipeline.tidy(video_id)
-        return record.state(video_id)
+        state = record.state(video_id)
+        if state in FINAL_STATES or state == "held":
+            return state
+        raise NotMine
 
 
 def _failure(fault: BaseException | None) -> dict[str, Any]:

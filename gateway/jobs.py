@@ -155,6 +155,10 @@ class Worker:
         self._gone.clear()
         self._lease = Lease(self._database, seconds=self._lease_seconds)
         self._lease.renew()
+        beat = self._lease_seconds / BEATS_PER_LEASE
+        # A thread of its own, and from here on: a lease must not run out because the engine
+        # starts slowly or a sweep takes long.
+        self._threads = [_repeat("lease", beat, (self._lease.renew,), until=self._gone)]
         worker = self._lease.worker
         pipeline = self._make_pipeline(StoppableSteps(self._stopping), self._scratch / worker)
         config: DBOSConfig = {
@@ -179,13 +183,9 @@ class Worker:
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
         self._take_over()
-        beat = self._lease_seconds / BEATS_PER_LEASE
         sweep = (self._take_over, self._close_lost, pipeline.tidy)
-        # A thread of its own: a lease must not run out because a sweep takes long.
-        self._threads = [
-            _repeat("lease", beat, (self._lease.renew,), until=self._gone),
-            _repeat("sweeper", min(SWEEP_SECONDS, beat), sweep, until=self._stopping),
-        ]
+        every = min(SWEEP_SECONDS, beat)
+        self._threads.append(_repeat("sweeper", every, sweep, until=self._stopping))
 
     def stop(self) -> None:
         """Stop at the next denoising step or the end of the stage under way.
@@ -209,8 +209,9 @@ class Worker:
         pending = DBOS.list_workflows(
             status="PENDING", name=WORKFLOW, load_input=False, load_output=False
         )
-        # Asked after the jobs: a worker has its lease before it takes its first job.
-        living = self._lease.living()
+        # Asked after the jobs: a worker has its lease before it takes its first job. Whoever
+        # asks is alive, even if its own renewal is late.
+        living = self._lease.living() | {self._lease.worker}
         _resume_jobs_of(sorted({str(job.executor_id) for job in pending} - living))
         for folder in self._scratch.glob("worker-*"):
             if folder.name not in living:

@@ -61,11 +61,19 @@ def made_logo(seed: int) -> bytes:
             draw.arc(box, start, start + float(rng.uniform(90, 300)), fill=fill, width=18)
     if rng.random() < 0.8:
         word = "".join(rng.choice(SYLLABLES, int(rng.integers(2, 4)))).capitalize()
-        font = ImageFont.truetype(FONTS[int(rng.integers(len(FONTS)))], 70)
+        font = _font(FONTS[int(rng.integers(len(FONTS)))], 70)
         draw.text((200, 360), word, font=font, fill=colours[0], anchor="mm")
     buffer = io.BytesIO()
     canvas.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _font(path: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """A font of the system, or the one that comes with Pillow where there is none."""
+    try:
+        return ImageFont.truetype(path, size)
+    except OSError:
+        return ImageFont.load_default(size)
 
 
 def pictures(folder: Path | None) -> Iterator[tuple[str, Picture]]:

@@ -39,6 +39,10 @@ def parsed(*arguments: str | Path, code: int = 0) -> Any:
     return json.loads(run(*arguments, "--json", code=code))
 
 
+# The commands open the file in the data folder.
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
 @pytest.fixture(autouse=True)
 def logs() -> Iterator[None]:
     """A command binds the logs to its own standard error, which is closed after it."""
@@ -133,6 +137,7 @@ def judged(scores: dict[Category, float], asked: Circumstances = STRICTEST) -> V
     return POLICY.judge(scores, stage=Stage.PROMPT, judges=JUDGES, circumstances=asked)
 
 
+@on_sqlite
 def test_replay_says_what_another_policy_would_change_and_only_reads(
     database: Database, tmp_path: Path, stricter: Path
 ) -> None:
@@ -162,6 +167,7 @@ def test_replay_says_what_another_policy_would_change_and_only_reads(
     assert rows(database) == before
 
 
+@on_sqlite
 def test_replay_looks_back_only_as_far_as_asked(
     database: Database, tmp_path: Path, stricter: Path
 ) -> None:
@@ -172,6 +178,7 @@ def test_replay_looks_back_only_as_far_as_asked(
     run("policy", "replay", "--since", "yesterday", *data, code=6)
 
 
+@on_sqlite
 def test_replay_can_suppose_another_time_and_place(
     database: Database, tmp_path: Path, stricter: Path
 ) -> None:
@@ -187,6 +194,7 @@ def test_replay_can_suppose_another_time_and_place(
     run("policy", "replay", "--region", "UK", *data, code=6)
 
 
+@on_sqlite
 def test_replay_under_the_policy_in_force_changes_nothing(
     database: Database, tmp_path: Path
 ) -> None:
@@ -196,6 +204,7 @@ def test_replay_under_the_policy_in_force_changes_nothing(
     assert (document["compared"], document["changed"]) == (2, 0)
 
 
+@on_sqlite
 def test_replay_says_when_the_policy_of_the_time_is_not_at_hand(
     database: Database, tmp_path: Path, stricter: Path
 ) -> None:
@@ -225,6 +234,7 @@ def rows(database: Database) -> list[Any]:
         return list(session.execute(sa.select(VerdictRow.__table__)).all())
 
 
+@on_sqlite
 def test_replay_weighs_who_asked_as_recorded(
     database: Database, tmp_path: Path, stricter: Path
 ) -> None:
@@ -234,6 +244,7 @@ def test_replay_weighs_who_asked_as_recorded(
     assert (document["compared"], document["changed"]) == (1, 0)
 
 
+@on_sqlite
 def test_a_policy_on_trial_judges_along_and_is_kept_on_record(
     database: Database, tmp_path: Path, stricter: Path
 ) -> None:

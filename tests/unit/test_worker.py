@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from dbos import DBOS
 
 from gateway import jobs
@@ -21,6 +22,7 @@ from gateway.orders import Order
 from gateway.pipeline import Pipeline
 from gateway.record import JobEnded, Outcome
 from gateway.seams import StepRunner
+from gateway.tables import WorkerRow
 from safety.verdict import Action
 from tests.unit.rig import Rig
 
@@ -209,6 +211,28 @@ def test_a_lease_runs_out_by_the_clock_of_the_database(database: Database) -> No
     assert mine.living() == {mine.worker, other.worker}
     mine.release()
     assert other.living() == {other.worker}
+
+
+def test_a_worker_whose_own_lease_is_late_keeps_its_job_and_its_scratch(
+    rig: Rig, worker: Worker
+) -> None:
+    gate = Gate(rig)
+    order = rig.order()
+    worker.start()
+    assert gate.reached.wait(20)
+    claimed = rig.record.order(order.video_id).claim
+    scratch = rig.folder / "work" / worker._lease.worker / "raw.mp4"
+    scratch.parent.mkdir(parents=True, exist_ok=True)
+    scratch.write_bytes(b"of the stage under way")
+    Lease(rig.database, seconds=60).renew()
+    with rig.database.write() as session:
+        session.execute(sa.delete(WorkerRow).where(WorkerRow.id == worker._lease.worker))
+    worker._take_over()
+    assert scratch.exists()
+    gate.opened.set()
+    until(ended(rig, order))
+    assert rig.row(order).state == "released"
+    assert rig.record.order(order.video_id).claim == claimed
 
 
 def test_a_worker_keeps_its_lease_while_it_works_and_gives_it_back(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import traceback
@@ -39,6 +40,18 @@ def trace(fault: BaseException) -> str:
     return "\n".join(lines)
 
 
+class _LossyLogger(structlog.PrintLogger):
+    """Prints a line or loses it: a full disk or closed pipe must not change a clip's fate."""
+
+    def msg(self, message: str) -> None:
+        """Print the line if that is possible."""
+        with contextlib.suppress(OSError, ValueError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
 def configure_logs(*, verbose: bool = False, json: bool = False) -> None:
     """Send ``noun.verbed`` events to standard error, as text or as JSON lines."""
     level = logging.INFO if verbose else logging.WARNING
@@ -59,6 +72,6 @@ def configure_logs(*, verbose: bool = False, json: bool = False) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: _LossyLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from dbos import DBOS
 
 from gateway import jobs
@@ -18,6 +21,7 @@ from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
 from gateway.jobs import JobQueue, StageFault, Worker, WorkerStopping, migrate_engine
 from gateway.leases import Lease
+from gateway.logs import configure_logs
 from gateway.orders import Order
 from gateway.pipeline import Pipeline
 from gateway.record import JobEnded, Outcome
@@ -194,6 +198,29 @@ def test_the_fault_of_a_worker_that_lost_its_job_ends_nothing(rig: Rig, worker: 
     until(lambda: worker._idle.is_set())
     assert rig.row(order).state == "in_progress"
     assert rig.record.facts(order, "check") is None
+    rig.frames.fault = None
+    worker.stop()
+    worker.start()
+    until(ended(rig, order))
+    assert rig.row(order).state == "released"
+
+
+@pytest.fixture
+def lost_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing can be written to standard error any more."""
+    closed = io.StringIO()
+    closed.close()
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", closed)
+        configure_logs()
+    yield
+    structlog.reset_defaults()
+
+
+def test_a_log_that_cannot_be_written_changes_nothing(
+    lost_logs: None, rig: Rig, worker: Worker
+) -> None:
+    test_the_fault_of_a_worker_that_lost_its_job_ends_nothing(rig, worker)
 
 
 def test_a_lease_runs_out_by_the_clock_of_the_database(database: Database) -> None:

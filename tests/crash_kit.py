@@ -41,6 +41,7 @@ from tests.unit.rig import Rig
 
 LEASE_SECONDS = 0.9
 PAUSE_SECONDS = 0.03
+LINGER_SECONDS = 3.0
 END_SECONDS = 180.0
 SWEEP_SECONDS = 15.0
 # What a request of each kind must become, whatever happens to the workers meanwhile.
@@ -77,28 +78,33 @@ def rig_on(database: Database, folder: Path) -> Rig:
     return Rig(database=database, audit=log, clock=_now, folder=folder)
 
 
-def _slow(act: Callable[..., Any]) -> Callable[..., Any]:
-    """The same part, with time to be killed in."""
+def _slow(act: Callable[..., Any], *, linger: bool) -> Callable[..., Any]:
+    """The same part, with time to be killed in; much of it when it is to ``linger``."""
 
     def slowly(*args: Any, **kwargs: Any) -> Any:
-        time.sleep(random.uniform(0, 2 * PAUSE_SECONDS))
+        time.sleep(LINGER_SECONDS if linger else random.uniform(0, 2 * PAUSE_SECONDS))
         return act(*args, **kwargs)
 
     return slowly
 
 
-def work(url: str, folder: Path, ready: Any, die_after: int) -> None:
-    """A worker process. ``die_after`` is the write at which it kills itself; 0: never."""
+def work(url: str, folder: Path, ready: Any, die_after: int, linger: str) -> None:
+    """A worker process.
+
+    ``die_after`` is the write at which it kills itself, 0: never; ``linger`` a stage in which
+    it takes its time.
+    """
     database = Deadly(url)
     rig = rig_on(database, folder)
-    for part, name in (
-        (rig.frames, "judge"),
-        (rig.codec, "encode"),
-        (rig.marker, "extract"),
-        (rig.sealer, "seal"),
+    for stage, part, name in (
+        ("check", rig.frames, "judge"),
+        ("mark", rig.codec, "encode"),
+        ("publish", rig.marker, "extract"),
+        ("sign", rig.sealer, "seal"),
     ):
-        setattr(part, name, _slow(getattr(part, name)))
-    weigh, generate = rig.prompts.weigh, _slow(rig.generator.generate)
+        setattr(part, name, _slow(getattr(part, name), linger=stage == linger))
+    weigh = rig.prompts.weigh
+    generate = _slow(rig.generator.generate, linger=linger == "generate")
 
     def weighed(asked: Any, **known: Any) -> Any:
         rig.prompts.action = {"ugly": Action.BLOCK, "doubtful": Action.REVIEW}.get(
@@ -173,16 +179,17 @@ class Site:
         self.asked[row.id] = kind
         return row.id
 
-    def start(self, *, die_after: int = 0) -> Any:
+    def start(self, *, die_after: int = 0, linger: str = "") -> Any:
         """A new worker process, once it has begun to work or has killed itself."""
         ready = self._context.Event()
         process = self._context.Process(
-            target=work, args=(self.url, self.folder, ready, die_after)
+            target=work, args=(self.url, self.folder, ready, die_after, linger)
         )
         process.start()
         deadline = time.monotonic() + END_SECONDS
         while not ready.wait(0.05) and process.is_alive():
             assert time.monotonic() < deadline, "the worker did not start"
+        assert ready.is_set() or die_after, "the worker ended before it began"
         self.processes.append(process)
         return process
 

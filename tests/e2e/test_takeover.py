@@ -42,7 +42,7 @@ def test_workers_that_are_killed_and_frozen_lose_nothing_and_repeat_nothing(
 
 
 def test_a_dead_workers_job_is_resumed_within_three_leases(site: Site) -> None:
-    first = site.start()
+    first = site.start(linger="check")
     video_id = site.ask()
     reached(site, video_id, "check")
     site.start()
@@ -62,7 +62,7 @@ def test_a_dead_workers_job_is_resumed_within_three_leases(site: Site) -> None:
 @pytest.mark.parametrize("stage", ["generate", "mark"])
 def test_a_frozen_worker_that_wakes_up_records_nothing(site: Site, stage: str) -> None:
     """It wakes while the next one works; its scratch is gone, so its stage will fail."""
-    frozen = site.start()
+    frozen = site.start(linger=stage)
     video_id = site.ask()
     reached(site, video_id, stage)
     os.kill(frozen.pid, signal.SIGSTOP)

@@ -2,50 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from gateway import judges
-from gateway.audit.checkpoint import KEY_FILE, CheckpointKey
-from gateway.audit.log import SqlAuditLog
-from gateway.audit.sequencer import Sequencer
-from gateway.auth import KeyRing
 from gateway.clips import Clips
 from gateway.confined import foreign_credentials
-from gateway.db import Database
-from gateway.enrolled_faces import EnrolledFaces
 from gateway.errors import ConfigurationFault
 from gateway.frame_judges import frame_gate
-from gateway.hash_lists import HashListRegistry
 from gateway.jobs import JobQueue, Worker, migrate_engine
-from gateway.keystore import random_secret, watermark_secrets
+from gateway.keystore import watermark_secrets
 from gateway.marks import chosen_watermarker
 from gateway.media.codec import Mp4Codec
 from gateway.media.limits import WHOLE, MediaLimits
 from gateway.media.sandbox import UntrustedVideo, decode_untrusted
 from gateway.origins import Origins
-from gateway.permissions import Permissions
 from gateway.pipeline import Pipeline
-from gateway.protected_names import NameRegistry
 from gateway.provenance.keyfiles import secret_folder
 from gateway.provenance.reading import CredentialReader
 from gateway.provenance.signing import C2paSigner
-from gateway.record import Record
 from gateway.reference_images import ReferenceGate
+from gateway.registers import Registers
 from gateway.registry import SqlRegistry
 from gateway.rewrites import Rewrites
 from gateway.schema import current, head, migrate
 from gateway.sealer import ClipSealer
 from gateway.seams import StepRunner
-from gateway.settings import Settings
 from gateway.signature import Signature, load_signature, own_organisation
 from gateway.store import Released, Vault
-from gateway.tables import ApiKey, StageRow
+from gateway.tables import StageRow
 from gateway.verify import Verifier
 from generator.cards import ModelCard, read_card
 from generator.diffusion import DiffusersGenerator
@@ -59,65 +48,16 @@ from safety.submission import SubmissionGate
 from watermark.watermarker import Watermarker
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "generator" / "weights" / "embedded"
-PEPPER_BYTES = 32
 
 
-def utc_now() -> datetime:
-    """The one clock."""
-    return datetime.now(UTC)
-
-
-class Gateway:
+class Gateway(Registers):
     """Every part of one instance, each built on first use from the settings.
 
     Nothing is read or started by the constructor. ``opened`` prepares the folder and the
     database; ``running`` also starts the log's sequencer and, if asked, a worker.
     """
 
-    def __init__(self, settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self.settings = settings
-        self.clock = clock
-        self._worker: Worker | None = None
-
-    # --- the record -------------------------------------------------------------------
-
-    @cached_property
-    def database(self) -> Database:
-        """The database, with the pragmas that durability needs."""
-        return Database(self.settings.database)
-
-    @cached_property
-    def checkpoint_key(self) -> CheckpointKey:
-        """The key that signs the log's heads."""
-        return CheckpointKey.load_or_create(self.settings.keys_dir)
-
-    def existing_checkpoint_key(self) -> CheckpointKey:
-        """The log's key, which must exist: checking a log never makes a key for it."""
-        if (self.settings.keys_dir / KEY_FILE).is_file():
-            return self.checkpoint_key
-        raise ConfigurationFault("There is no audit log in this data folder.")
-
-    @cached_property
-    def log(self) -> SqlAuditLog:
-        """The audit log."""
-        return SqlAuditLog(self.database, self.checkpoint_key, self.clock)
-
-    @cached_property
-    def sequencer(self) -> Sequencer:
-        """Moves events into the log."""
-        return Sequencer(self.log)
-
-    @cached_property
-    def record(self) -> Record:
-        """What became of each request."""
-        return Record(self.database, self.log, self.clock, self.settings.limits)
-
-    @cached_property
-    def keys(self) -> KeyRing:
-        """The bearer keys."""
-        in_use = self.database.has_any(sa.select(ApiKey.id))
-        pepper = random_secret(self.settings.keys_dir, "pepper", PEPPER_BYTES, in_use=in_use)
-        return KeyRing(self.database, self.log, lambda: pepper, self.clock)
+    _worker: Worker | None = None
 
     # --- the judges -------------------------------------------------------------------
 
@@ -130,18 +70,6 @@ class Gateway:
     def prompts(self) -> PromptGate:
         """The prompt gate."""
         return judges.prompt_gate(self.policy, self.names.in_force, self.settings.moderators)
-
-    @cached_property
-    def names(self) -> NameRegistry:
-        """The protected names: shipped and the operator's own."""
-        return NameRegistry(
-            self.database, lambda: self.log, self.clock, judges.rule_book().names
-        )
-
-    @cached_property
-    def permissions(self) -> Permissions:
-        """Who tenants are, and their records of consent and licence."""
-        return Permissions(self.database, self.log, self.clock)
 
     @cached_property
     def submissions(self) -> SubmissionGate:
@@ -158,16 +86,6 @@ class Gateway:
             self.enrolled_faces.in_force,
             self.settings,
         )
-
-    @cached_property
-    def enrolled_faces(self) -> EnrolledFaces:
-        """The people who are recognised by their face."""
-        return EnrolledFaces(self.database, lambda: self.log, self.clock)
-
-    @cached_property
-    def hash_lists(self) -> HashListRegistry:
-        """The operator's lists of known pictures."""
-        return HashListRegistry(self.database, lambda: self.log, self.clock)
 
     @cached_property
     def reference_images(self) -> ReferenceGate:

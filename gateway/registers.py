@@ -1,0 +1,103 @@
+"""What an instance remembers: its record, its log and its registers, on one database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+
+import sqlalchemy as sa
+
+from gateway import judges
+from gateway.audit.checkpoint import KEY_FILE, CheckpointKey
+from gateway.audit.log import SqlAuditLog
+from gateway.audit.sequencer import Sequencer
+from gateway.auth import KeyRing
+from gateway.db import Database
+from gateway.enrolled_faces import EnrolledFaces
+from gateway.errors import ConfigurationFault
+from gateway.hash_lists import HashListRegistry
+from gateway.keystore import random_secret
+from gateway.permissions import Permissions
+from gateway.protected_names import NameRegistry
+from gateway.record import Record
+from gateway.settings import Settings
+from gateway.tables import ApiKey
+
+PEPPER_BYTES = 32
+
+
+def utc_now() -> datetime:
+    """The one clock."""
+    return datetime.now(UTC)
+
+
+class Registers:
+    """The parts of one instance that keep something, each built on first use.
+
+    Nothing is read or started by the constructor.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self.settings = settings
+        self.clock = clock
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, with the pragmas that durability needs."""
+        return Database(self.settings.database)
+
+    @cached_property
+    def checkpoint_key(self) -> CheckpointKey:
+        """The key that signs the log's heads."""
+        return CheckpointKey.load_or_create(self.settings.keys_dir)
+
+    def existing_checkpoint_key(self) -> CheckpointKey:
+        """The log's key, which must exist: checking a log never makes a key for it."""
+        if (self.settings.keys_dir / KEY_FILE).is_file():
+            return self.checkpoint_key
+        raise ConfigurationFault("There is no audit log in this data folder.")
+
+    @cached_property
+    def log(self) -> SqlAuditLog:
+        """The audit log."""
+        return SqlAuditLog(self.database, self.checkpoint_key, self.clock)
+
+    @cached_property
+    def sequencer(self) -> Sequencer:
+        """Moves events into the log."""
+        return Sequencer(self.log)
+
+    @cached_property
+    def record(self) -> Record:
+        """What became of each request."""
+        return Record(self.database, self.log, self.clock, self.settings.limits)
+
+    @cached_property
+    def keys(self) -> KeyRing:
+        """The bearer keys."""
+        in_use = self.database.has_any(sa.select(ApiKey.id))
+        pepper = random_secret(self.settings.keys_dir, "pepper", PEPPER_BYTES, in_use=in_use)
+        return KeyRing(self.database, self.log, lambda: pepper, self.clock)
+
+    @cached_property
+    def names(self) -> NameRegistry:
+        """The protected names: shipped and the operator's own."""
+        return NameRegistry(
+            self.database, lambda: self.log, self.clock, judges.rule_book().names
+        )
+
+    @cached_property
+    def permissions(self) -> Permissions:
+        """Who tenants are, and their records of consent and licence."""
+        return Permissions(self.database, self.log, self.clock)
+
+    @cached_property
+    def enrolled_faces(self) -> EnrolledFaces:
+        """The people who are recognised by their face."""
+        return EnrolledFaces(self.database, lambda: self.log, self.clock)
+
+    @cached_property
+    def hash_lists(self) -> HashListRegistry:
+        """The operator's lists of known pictures."""
+        return HashListRegistry(self.database, lambda: self.log, self.clock)

@@ -11,6 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 30_000
+# PostgreSQL ends a write transaction in which nothing happened for so long: a worker that was
+# frozen inside one would otherwise keep its rows, and the head of the log, from all others.
+IDLE_WRITE_MS = 15_000
 JULIAN_DAY_OF_1970 = 2_440_587.5
 
 
@@ -22,8 +25,12 @@ class Database:
     threads that meet in its busy handler starve each other.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, idle_write_ms: int = IDLE_WRITE_MS) -> None:
         self.url = url
+        # SET takes no parameters.
+        self._limit_idling = sa.text(
+            f"SET LOCAL idle_in_transaction_session_timeout = {int(idle_write_ms)}"
+        )
         self.is_sqlite = url.startswith("sqlite")
         arguments: dict[str, Any] = {}
         if self.is_sqlite:
@@ -51,10 +58,12 @@ class Database:
         """A session whose transaction commits on leaving and rolls back on any exception.
 
         On SQLite the transaction is ``BEGIN IMMEDIATE``, so that a read followed by a write
-        cannot fail on a lock that another process took in between.
+        cannot fail on a lock that another process took in between. On PostgreSQL it fails
+        when nothing happened in it for ``idle_write_ms``.
         """
         if not self.is_sqlite:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
+                session.execute(self._limit_idling)
                 yield session
             return
         with self._writer, self.engine.connect() as connection:

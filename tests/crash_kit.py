@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import random
 import signal
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -267,6 +268,30 @@ class Site:
         reading = self.rig.marker.extract(self.rig.codec.decode(path), fps=8)
         marked = reading.certain and str(reading.payload) and named == row.clip_id
         return [] if marked else ["a released file does not carry its marks"]
+
+
+def freeze(site: Site, process: Any) -> None:
+    """Stop a worker between its writes, and not inside one.
+
+    On SQLite nobody writes until whoever was frozen inside a write wakes up; PostgreSQL ends
+    such a transaction (``IDLE_WRITE_MS``).
+    """
+    while True:
+        os.kill(process.pid, signal.SIGSTOP)
+        if not site.database.is_sqlite or _writable(site.database):
+            return
+        os.kill(process.pid, signal.SIGCONT)
+        time.sleep(0.01)
+
+
+def _writable(database: Database) -> bool:
+    path = sa.make_url(database.url).database
+    with contextlib.closing(sqlite3.connect(str(path), timeout=0.5)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        return True
 
 
 def disturb(site: Site, rng: random.Random) -> str:

@@ -13,7 +13,7 @@ import pytest
 from gateway.db import Database
 from gateway.jobs import migrate_engine
 from gateway.leases import Lease
-from tests.crash_kit import LEASE_SECONDS, Site, storm
+from tests.crash_kit import LEASE_SECONDS, Site, freeze, storm
 
 KILLS = 12
 
@@ -65,7 +65,7 @@ def test_a_frozen_worker_that_wakes_up_records_nothing(site: Site, stage: str) -
     frozen = site.start(linger=stage)
     video_id = site.ask()
     reached(site, video_id, stage)
-    os.kill(frozen.pid, signal.SIGSTOP)
+    freeze(site, frozen)
     before = site.rig.record.order(video_id).claim
     site.start()
     deadline = time.monotonic() + 60

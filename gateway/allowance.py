@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from gateway.auth import Caller
@@ -85,12 +84,7 @@ class Allowance:
 
     def _spend(self, session: Session, name: str, per_second: float, burst: float) -> None:
         now = self._database.now()
-        dialect = sqlite if self._database.is_sqlite else postgresql
-        session.execute(
-            dialect.insert(RateBucketRow)
-            .values(id=name, tokens=burst, at=now)
-            .on_conflict_do_nothing(index_elements=["id"])
-        )
+        self._database.add_missing(session, RateBucketRow, id=name, tokens=burst, at=now)
         # A clock that went back refills nothing.
         gained = sa.case(
             (now > RateBucketRow.at, (now - RateBucketRow.at) * per_second), else_=0

@@ -14,7 +14,8 @@ from gateway.clips import Clips
 from gateway.confined import foreign_credentials
 from gateway.errors import ConfigurationFault
 from gateway.frame_judges import frame_gate
-from gateway.jobs import JobQueue, Worker, migrate_engine
+from gateway.housekeeping import Housekeeping
+from gateway.jobs import JobQueue, Share, Worker, migrate_engine
 from gateway.keystore import watermark_secrets
 from gateway.marks import chosen_watermarker
 from gateway.media.codec import Mp4Codec
@@ -28,6 +29,7 @@ from gateway.provenance.signing import C2paSigner
 from gateway.reference_images import ReferenceGate
 from gateway.registers import Registers
 from gateway.registry import SqlRegistry
+from gateway.retries import Retries
 from gateway.rewrites import Rewrites
 from gateway.schema import current, head, migrate
 from gateway.sealer import ClipSealer
@@ -203,6 +205,25 @@ class Gateway(Registers):
             clock=self.clock,
         )
 
+    @cached_property
+    def retries(self) -> Retries:
+        """Puts jobs back in the queue."""
+        keep = self.settings.retention
+        return Retries(self.database, self.log, self.queue, self.clock, keep)
+
+    @cached_property
+    def housekeeping(self) -> Housekeeping:
+        """Removes what nobody may or need fetch any more."""
+        return Housekeeping(
+            database=self.database,
+            audit=self.log,
+            vault=self.vault,
+            released=self.released,
+            limits=self.settings.limits,
+            retention=self.settings.retention,
+            clock=self.clock,
+        )
+
     def pipeline(self, steps: StepRunner, *, scratch: Path, tsa_url: str) -> Pipeline:
         """The path of a clip, from these parts."""
         signer = C2paSigner(
@@ -282,7 +303,7 @@ class Gateway(Registers):
             self.close()
 
     @contextmanager
-    def running(self, *, worker: bool) -> Iterator[Gateway]:
+    def running(self, *, worker: bool, share: Share = Share.ALL) -> Iterator[Gateway]:
         """The instance with its sequencer and, if asked, one worker in this process."""
         self.prepare()
         with ExitStack() as stack:
@@ -294,8 +315,11 @@ class Gateway(Registers):
                 self._worker = Worker(
                     database=self.database,
                     lease_seconds=self.settings.lease_seconds,
+                    share=share,
                     scratch=self.settings.work_dir,
                     record=self.record,
+                    retries=self.retries,
+                    housekeeping=self.housekeeping,
                     pipeline=lambda steps, scratch: self.pipeline(
                         steps, scratch=scratch, tsa_url=url
                     ),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -18,24 +16,25 @@ from gateway.db import Database
 from gateway.errors import Conflict, InvalidRequest, NotFound, PromptRefused
 from gateway.idempotency import Idempotency
 from gateway.orders import recent_prompts, submission
-from gateway.record import AuditOutbox, Clock, Facts, refusal_of, verdict_row
+from gateway.record import (
+    AuditOutbox,
+    Clock,
+    Facts,
+    erase_words,
+    refusal_of,
+    verdict_row,
+)
 from gateway.rewrites import Rewrites
-from gateway.seams import Permits, SubmissionJudge
+from gateway.seams import Enqueue, Permits, SubmissionJudge
 from gateway.settings import Limits
 from gateway.store import Ref, Released
 from gateway.tables import Video
+from gateway.turns import next_turn
 from gateway.wish import Card, Checked, Wish, checked, demand_drawable, fingerprint
 from safety.verdict import Action, Verdict
 
 MAX_PAGE = 100
 DEFAULT_PAGE = 20
-
-
-class Enqueue(Protocol):
-    """Adds a job in the caller's transaction."""
-
-    def enqueue(self, session: Session, video_id: str) -> None:
-        """Commit or roll back with the caller."""
 
 
 class Clips:
@@ -152,6 +151,8 @@ class Clips:
             if (twin := self._twin(session, caller, mark)) is not None:
                 return twin
             now = self._clock()
+            shares = self._limits.queue_shares
+            turn = next_turn(session, caller.tenant_id, shares=shares)
             row = Video(
                 id=f"video_{secrets.token_hex(16)}",
                 tenant_id=caller.tenant_id,
@@ -175,6 +176,7 @@ class Clips:
                 progress=0,
                 refusal=refusal_of(verdict) if held else None,
                 created_at=now,
+                turn=turn,
             )
             session.add(row)
             session.flush()
@@ -188,7 +190,7 @@ class Clips:
             tried = (caller.tenant_id, wish.idempotency_key, mark)
             self._idempotency.note(session, *tried, video_id=row.id)
             if not held:
-                self._queue.enqueue(session, row.id)
+                self._queue.enqueue(session, row.id, turn=row.turn)
         return row
 
     def get(self, caller: Caller, video_id: str) -> Video:
@@ -248,11 +250,7 @@ class Clips:
             if row is None or row.tenant_id != caller.tenant_id or row.state == "deleted":
                 raise NotFound("There is no such video.", param="video_id")
             before, row.state, row.completed_at = row.state, "deleted", self._clock()
-            row.prompt = row.negative_prompt = row.title = ""
-            row.lineage = None
-            for kind in (EventKind.REQUEST_ACCEPTED, EventKind.REQUEST_HELD):
-                with contextlib.suppress(NotFound):
-                    self._audit.erase(session, f"{row.id}:door:{kind}")
+            erase_words(session, self._audit, row)
             self._audit.record(
                 session,
                 Event(

@@ -8,12 +8,24 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 BUSY_TIMEOUT_MS = 30_000
 # PostgreSQL ends a write transaction in which nothing happened for so long: a worker that was
 # frozen inside one would otherwise keep its rows, and the head of the log, from all others.
 IDLE_WRITE_MS = 15_000
+# For a server that is gone without a word: seconds, but for the last, in milliseconds.
+POSTGRES_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+# What the database raises while it is away, restarts or has no room; not what a wrong statement
+# or a broken rule of a table raises.
+DATABASE_AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError)
 JULIAN_DAY_OF_1970 = 2_440_587.5
 
 
@@ -32,13 +44,14 @@ class Database:
             f"SET LOCAL idle_in_transaction_session_timeout = {int(idle_write_ms)}"
         )
         self.is_sqlite = url.startswith("sqlite")
-        arguments: dict[str, Any] = {}
-        if self.is_sqlite:
-            arguments["connect_args"] = {
-                "timeout": BUSY_TIMEOUT_MS / 1000,
-                "check_same_thread": False,
-            }
-        self.engine = sa.create_engine(url, pool_pre_ping=not self.is_sqlite, **arguments)
+        patience: dict[str, Any] = (
+            {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
+            if self.is_sqlite
+            else POSTGRES_PATIENCE
+        )
+        self.engine = sa.create_engine(
+            url, pool_pre_ping=not self.is_sqlite, connect_args=patience
+        )
         self._writer = threading.RLock()
         if self.is_sqlite:
             sa.event.listen(self.engine, "connect", _set_pragmas)
@@ -86,6 +99,11 @@ class Database:
             if all(known.has_table(table.name) for table in asked):
                 raise
             return False
+
+    def add_missing(self, session: Session, table: type[Any], **values: object) -> None:
+        """Insert a row unless there is one of its primary key, whoever is inserting too."""
+        dialect = sqlite if self.is_sqlite else postgresql
+        session.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
 
     def now(self) -> sa.ColumnElement[float]:
         """The database's own clock in an SQL expression: seconds since 1970, UTC."""

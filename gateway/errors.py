@@ -11,6 +11,7 @@ Error
 ├── UnreadableClip        422  unreadable_clip
 ├── RateLimited           429  rate_limited
 ├── StageUnavailable      503  stage_unavailable    a stage cannot say yes; nothing is released
+│   ├── Interrupted       503  interrupted          what it needs did not answer; tried again
 │   └── ConfigurationFault 503 misconfigured        weights, keys or folders are not usable
 └── InternalError         500  internal_error       anything else; a reference only
 
@@ -144,6 +145,15 @@ class StageUnavailable(Error):
 
     def __init__(self, message: str, *, retry_after: int = 30) -> None:
         super().__init__(message, headers={"retry-after": str(retry_after)})
+
+
+class Interrupted(StageUnavailable):
+    """What a stage needs outside of itself did not answer: a store, a disk, an authority.
+
+    The stage may be tried again later and then give what it would have given now.
+    """
+
+    code = "interrupted"
 
 
 class ConfigurationFault(StageUnavailable):

@@ -7,11 +7,12 @@ living worker runs exactly the stages that are not on record (ADR 7).
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 import threading
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import structlog
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions
@@ -19,23 +20,28 @@ from dbos._serialization import DBOSPortableJSON
 from sqlalchemy.orm import Session
 
 from gateway.db import Database
-from gateway.errors import Error, InternalError
+from gateway.housekeeping import Housekeeping
 from gateway.leases import Lease
 from gateway.logs import trace
 from gateway.pipeline import Pipeline
-from gateway.record import FINAL_STATES, Facts, JobEnded, Record, Stopped
+from gateway.production import Production, StoppableSteps, failure
+from gateway.record import Record
+from gateway.retries import Retries
 from gateway.seams import StepRunner
 
 QUEUE = "clips"
+FINISH_QUEUE = "clips.finish"
 WORKFLOW = "produce_clip"
 # Raised only when the stages change so that an old job cannot go on under the new code.
 APPLICATION_VERSION = "1"
 POLL_SECONDS = 0.1
 SWEEP_SECONDS = 3.0
+TIDY_SECONDS = 30.0
 BEATS_PER_LEASE = 3
 MAX_RECOVERIES = 20
 DRAIN_SECONDS = 60.0
 ENGINE_SECONDS = 10
+ENGINE_DAYS = 7
 LOST = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 log = structlog.get_logger(part="jobs")
@@ -54,8 +60,17 @@ class JobQueue:
         self._client: DBOSClient | None = None
         self._lock = threading.Lock()
 
-    def enqueue(self, session: Session, video_id: str) -> None:
-        """Add the job inside the caller's transaction; the same id again is harmless."""
+    def enqueue(
+        self,
+        session: Session,
+        video_id: str,
+        *,
+        run: int = 0,
+        turn: int = 1,
+        delay: float = 0.0,
+        finish: bool = False,
+    ) -> None:
+        """See ``gateway.seams.Enqueue``; the same run again is harmless."""
         with self._lock:
             if self._client is None:
                 self._client = DBOSClient(
@@ -63,10 +78,15 @@ class JobQueue:
                 )
         options: EnqueueOptions = {
             "workflow_name": WORKFLOW,
-            "queue_name": QUEUE,
-            "workflow_id": video_id,
+            "queue_name": FINISH_QUEUE if finish else QUEUE,
+            # The run stands here and not beside the video's id: a worker of the release
+            # before knows one argument only.
+            "workflow_id": f"{video_id}.{run}" if run else video_id,
             "app_version": APPLICATION_VERSION,
+            "priority": turn,
         }
+        if delay > 0:
+            options["delay_seconds"] = delay
         self._client.enqueue_in_transaction(session, options, video_id)
 
     def close(self) -> None:
@@ -76,48 +96,12 @@ class JobQueue:
             self._client = None
 
 
-class NotMine(BaseException):
-    """This process leaves a job that is not at its end: to its next run, here or elsewhere.
+class Share(StrEnum):
+    """What a worker does of a clip: all of it, what needs the model, or what comes after."""
 
-    Not an Exception: the engine would record one, and then take the job for ended, or replay
-    the fault to the worker that took it over.
-    """
-
-
-class WorkerStopping(NotMine):
-    """The worker was asked to stop; the job goes on from its last recorded stage."""
-
-
-class StageFault(Exception):
-    """A stage raised something unforeseen, whose message may hold the prompt."""
-
-
-class StoppableSteps:
-    """Runs stages unless the worker was asked to stop.
-
-    What a stage gave is kept by ``Record`` under the job's claim, and nowhere else: the
-    engine's own record of steps has no such fence, and once kept the fault of a frozen worker
-    for the healthy one.
-    """
-
-    def __init__(self, stopping: threading.Event) -> None:
-        self._stopping = stopping
-
-    def run(self, name: str, effect: Callable[[], Facts]) -> Facts:
-        """The effect's facts. Our own errors pass as they are, others as StageFault."""
-        self.checkpoint()
-        try:
-            return effect()
-        except (Error, Stopped):
-            raise
-        except Exception as fault:  # noqa: BLE001 - named, without its message
-            log.error("stage.failed", stage=name, trace=trace(fault))
-            raise StageFault(type(fault).__name__) from None
-
-    def checkpoint(self) -> None:
-        """Raise WorkerStopping when the worker was asked to stop."""
-        if self._stopping.is_set():
-            raise WorkerStopping
+    ALL = "all"
+    MODEL = "model"
+    GATES = "gates"
 
 
 class Worker:
@@ -134,12 +118,19 @@ class Worker:
         database: Database,
         scratch: Path,
         record: Record,
+        retries: Retries,
+        housekeeping: Housekeeping,
         pipeline: Callable[[StepRunner, Path], Pipeline],
         lease_seconds: float,
+        share: Share = Share.ALL,
     ) -> None:
         self._database = database
         self._scratch = scratch
         self._record = record
+        self._retries = retries
+        self._housekeeping = housekeeping
+        self._share = share
+        self._busy = threading.Lock()
         self._make_pipeline = pipeline
         self._lease_seconds = lease_seconds
         self._lease = Lease(database, seconds=lease_seconds)
@@ -171,21 +162,41 @@ class Worker:
             "use_listen_notify": False,
         }
         DBOS(config=config)
+        production = Production(
+            pipeline=pipeline,
+            record=self._record,
+            retries=self._retries,
+            housekeeping=self._housekeeping,
+            stopping=self._stopping,
+            model_only=self._share is Share.MODEL,
+        )
 
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MAX_RECOVERIES)
         def produce(video_id: str) -> str:
-            self._idle.clear()
-            try:
-                return produce_clip(pipeline, self._record, video_id, self._stopping.is_set)
-            finally:
-                self._idle.set()
+            # One clip at a time, from whichever queue.
+            with self._busy:
+                self._idle.clear()
+                try:
+                    return production.bring_to_an_end(video_id, _run_of(DBOS.workflow_id))
+                finally:
+                    self._idle.set()
 
+        queues = {
+            Share.ALL: (QUEUE, FINISH_QUEUE),
+            Share.MODEL: (QUEUE,),
+            Share.GATES: (FINISH_QUEUE,),
+        }[self._share]
+        DBOS.listen_queues(queues)
         DBOS.launch()
-        DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
+        for queue in queues:
+            DBOS.register_queue(queue, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
         self._take_over()
-        sweep = (self._take_over, self._close_lost, pipeline.tidy)
-        every = min(SWEEP_SECONDS, beat)
-        self._threads.append(_repeat("sweeper", every, sweep, until=self._stopping))
+        keep = self._housekeeping
+        for name, every, acts in (
+            ("sweeper", min(SWEEP_SECONDS, beat), (self._take_over, self._close_lost)),
+            ("housekeeper", TIDY_SECONDS, (keep.tidy, keep.do_what_is_due, _forget_ended)),
+        ):
+            self._threads.append(_repeat(name, every, acts, until=self._stopping))
 
     def stop(self) -> None:
         """Stop at the next denoising step or the end of the stage under way.
@@ -219,9 +230,16 @@ class Worker:
 
     def _close_lost(self) -> None:
         """Close the rows of jobs that the engine gave up, so that none waits for ever."""
-        for status in DBOS.list_workflows(status=list(LOST), name=WORKFLOW, limit=100):
-            order = self._record.order(status.workflow_id)
-            self._record.end(order, "failed", refusal=_failure(None))
+        lost = DBOS.list_workflows(status=list(LOST), name=WORKFLOW, sort_desc=True, limit=100)
+        for job in lost:
+            order = self._record.order(job.workflow_id.partition(".")[0])
+            if order.run == _run_of(job.workflow_id):
+                self._record.end(order, "failed", refusal=failure(None))
+
+
+def _run_of(workflow_id: str | None) -> int:
+    """The run of a job of ours, which its id ends with."""
+    return int((workflow_id or "").partition(".")[2] or 0)
 
 
 def _repeat(
@@ -252,44 +270,16 @@ def _resume_jobs_of(executors: list[str]) -> None:
         DBOS._recover_pending_workflows(executors)
 
 
-def produce_clip(
-    pipeline: Pipeline,
-    record: Record,
-    video_id: str,
-    stopping: Callable[[], bool] = lambda: False,
-) -> str:
-    """Bring one job to an end and return its state; a fault ends it as failed.
-
-    Raises NotMine, and leaves the job as it is, when it is not at an end afterwards: the
-    worker is stopping, or another one took the job over. The engine therefore counts as done
-    only what the record says is done. Raises an Exception only when the end itself could not
-    be recorded.
-    """
-    order = record.claim(video_id)
-    with structlog.contextvars.bound_contextvars(video=video_id):
-        try:
-            pipeline.run(order)
-        except JobEnded:
-            log.info("job.ended_early")
-        except Stopped as stop:
-            record.end(order, stop.state, refusal=stop.refusal)
-        except Exception as fault:
-            if stopping():
-                raise WorkerStopping from fault
-            log.error("job.failed", trace=trace(fault))
-            record.end(order, "failed", refusal=_failure(fault))
-        pipeline.tidy(video_id)
-        state = record.state(video_id)
-        if state in FINAL_STATES or state == "held":
-            return state
-        raise NotMine
-
-
-def _failure(fault: BaseException | None) -> dict[str, Any]:
-    """The error object of a job that failed: our sentence when we have one, else none."""
-    if isinstance(fault, Error):
-        return {"code": fault.code, "message": fault.message}
-    return {
-        "code": InternalError.code,
-        "message": "Something went wrong while the clip was made. Nothing was released.",
-    }
+def _forget_ended() -> None:
+    """Have the engine forget jobs that ended long ago; our own record of them stays."""
+    before = dt.datetime.now(dt.UTC) - dt.timedelta(days=ENGINE_DAYS)
+    ended = DBOS.list_workflows(
+        status=["SUCCESS", *LOST],
+        name=WORKFLOW,
+        end_time=before.isoformat(),
+        limit=100,
+        load_input=False,
+        load_output=False,
+    )
+    if ended:
+        DBOS.delete_workflows([job.workflow_id for job in ended])

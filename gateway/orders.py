@@ -20,7 +20,8 @@ class Order:
     ``clip_id`` is the watermark payload, 16 hex digits from a secure source. ``lineage`` are
     the prompts of the clips that a remix goes back to, ``recent`` those that the same key had
     accepted in the window before; both oldest first. ``claim`` is whose turn it is to work on
-    it: what somebody with an older claim reports is not recorded.
+    it: what somebody with an older claim reports is not recorded. ``run`` is how often it was
+    put back in the queue.
     """
 
     video_id: str
@@ -41,6 +42,7 @@ class Order:
     recent: tuple[str, ...] = ()
     key_id: str | None = None
     claim: str | None = None
+    run: int = 0
 
 
 def submission(

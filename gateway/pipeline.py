@@ -20,7 +20,6 @@ from gateway.audit.entry import EventKind
 from gateway.errors import StageUnavailable
 from gateway.orders import Order, submission_of
 from gateway.record import (
-    FINAL_STATES,
     Facts,
     Outcome,
     Record,
@@ -149,12 +148,15 @@ class Pipeline:
         Raises Stopped when the policy refused or held it, an Error when a stage could not
         say yes. Nothing can be fetched unless this returns.
         """
-        approved = self.approve(order)
-        made = self.generate(approved)
+        made = self.make(order)
         cleared = self.check(made)
         marked = self.mark(cleared)
         signed = self.sign(marked)
         return self.publish(signed)
+
+    def make(self, order: Order) -> RawClip:
+        """The part of the path that needs the model; raises as ``run`` does."""
+        return self.generate(self.approve(order))
 
     def approve(self, order: Order) -> ApprovedRequest:
         """All that the request says, under the policy, records and names in force now."""
@@ -328,19 +330,6 @@ class Pipeline:
         self.record.release(order, audit_index=index)
         return Release(order=order, video=Ref.from_dict(facts["video"]), audit_index=index)
 
-    def tidy(self, video_id: str | None = None) -> None:
-        """Remove what ended jobs left: raw media, and files that were never released.
-
-        Of one job, or of all. The raw media of a held job stays for the reviewer.
-        """
-        jobs = {video_id} if video_id else {*self.vault.scopes(), *self.released.scopes()}
-        for job in jobs:
-            state = self.record.state(job)
-            if state in FINAL_STATES:
-                self.vault.clear(job)
-            if state in FINAL_STATES - {"released"}:
-                self.released.clear(job)
-
     # --- shared by the stages ---------------------------------------------------------
 
     def _stage(self, order: Order, stage: str, effect: Callable[[], Outcome]) -> Facts:
@@ -366,7 +355,7 @@ class Pipeline:
             yield Path(name)
 
     def _watch(self, order: Order) -> Callable[[int, int], None]:
-        """Progress of the denoising steps; raises when the job must end or wait."""
+        """Progress of the denoising steps; raises at the next one when the job must end."""
         started = time.monotonic()
         shown = started
 
@@ -379,6 +368,8 @@ class Pipeline:
             if now - shown >= PROGRESS_EVERY_SECONDS:
                 shown = now
                 self.record.progress(order, 5 + 50 * done // max(total, 1))
+            else:
+                self.record.demand_living(order)
 
         return on_progress
 

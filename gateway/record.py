@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import secrets
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from gateway.audit.entry import Event, EventKind
 from gateway.db import Database
-from gateway.errors import StageUnavailable
+from gateway.errors import NotFound, StageUnavailable
 from gateway.orders import Order, recent_prompts
 from gateway.settings import Limits
 from gateway.tables import StageRow, VerdictRow, Video
@@ -129,6 +130,15 @@ def verdict_row(subject: str, event_id: str, verdict: Verdict, now: dt.datetime)
     )
 
 
+def erase_words(session: Session, audit: AuditOutbox, row: Video) -> None:
+    """Erase what a request said, in its row and in the personal half of its log entry."""
+    row.prompt = row.negative_prompt = row.title = ""
+    row.lineage = None
+    for kind in (EventKind.REQUEST_ACCEPTED, EventKind.REQUEST_HELD):
+        with contextlib.suppress(NotFound):
+            audit.erase(session, f"{row.id}:door:{kind}")
+
+
 def _told(reason: Reason) -> Facts:
     told = {
         k: v if isinstance(v, int | float | dict) else str(v) for k, v in asdict(reason).items()
@@ -190,22 +200,31 @@ class Record:
             recent=recent,
             key_id=row.key_id,
             claim=row.claim,
+            run=row.run,
         )
 
-    def claim(self, video_id: str) -> Order:
+    def claim(self, video_id: str, *, run: int | None = None) -> Order:
         """The request behind a job, from now on the caller's to work on, and nobody else's.
 
         Whoever held it before, and may only have been frozen, can record nothing more for
-        it: this is the fence behind a lease (Kleppmann 2016). Raises as ``order`` does.
+        it: this is the fence behind a lease (Kleppmann 2016). Raises JobEnded when the job
+        was put back in the queue since the given ``run``, and otherwise as ``order`` does.
         """
         mine = (
             sa.update(Video)
-            .where(Video.id == video_id, Video.state.not_in(FINAL_STATES))
+            .where(
+                Video.id == video_id,
+                Video.state.not_in(FINAL_STATES),
+                *(() if run is None else (Video.run == run,)),
+            )
             .values(claim=secrets.token_hex(16))
         )
         with self._database.write() as session:
             session.execute(mine)
-        return self.order(video_id)
+        order = self.order(video_id)
+        if run is None or order.run == run:
+            return order
+        raise JobEnded("The job was put back in the queue; this is not its turn any more.")
 
     def state(self, video_id: str) -> str:
         """A job's state now; one that is not on record counts as deleted."""
@@ -240,7 +259,7 @@ class Record:
             if outcome.verdict is not None:
                 ident = event_id(order, stage, outcome.kind)
                 session.add(verdict_row(order.video_id, ident, outcome.verdict, now))
-            row.progress = max(row.progress, outcome.progress)
+            row.progress, row.tries = max(row.progress, outcome.progress), 0
             for name, value in outcome.changes.items():
                 setattr(row, name, value)
             logged = {"clip_id": order.clip_id, **outcome.logged}
@@ -273,6 +292,11 @@ class Record:
             row = self._living(session, order)
             row.progress = max(row.progress, min(percent, 99))
 
+    def demand_living(self, order: Order) -> None:
+        """Return while the job is under way and the caller's. Raises JobEnded otherwise."""
+        with self._database.read() as session:
+            self._living(session, order)
+
     def end(self, order: Order, state: str, *, refusal: Facts) -> None:
         """Close the job as refused, held or failed; a final state, or another's job, stays."""
         with self._database.write() as session:
@@ -288,7 +312,8 @@ class Record:
                 "stage": row.stage,
                 "code": str(refusal.get("code")),
             }
-            self._audit.record(session, _event(order, row.stage, ENDINGS[state], facts))
+            step = row.stage if order.run == 0 else f"{row.stage}.{order.run}"
+            self._audit.record(session, _event(order, step, ENDINGS[state], facts))
 
     def _living(self, session: Session, order: Order) -> Video:
         row = self._locked(session, order)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from sqlalchemy.orm import Session
+
 from gateway.orders import Order
 from gateway.record import Facts
 from generator.clip import Frames
@@ -116,6 +118,26 @@ class Log(Protocol):
 
     def wait_until_covered(self, event_id: str, timeout: float) -> int:
         """The entry's index once a signed checkpoint covers it; raises when late."""
+
+
+class Enqueue(Protocol):
+    """The queue of clips; ``gateway.jobs.JobQueue`` is the real one."""
+
+    def enqueue(
+        self,
+        session: Session,
+        video_id: str,
+        *,
+        run: int = 0,
+        turn: int = 1,
+        delay: float = 0.0,
+        finish: bool = False,
+    ) -> None:
+        """Add a job in the caller's transaction: commit or roll back with it.
+
+        ``run`` tells a job that is put back from the one before, the lowest ``turn`` comes
+        first, ``delay`` is in seconds, and ``finish`` is for workers without a model.
+        """
 
 
 class StepRunner(Protocol):

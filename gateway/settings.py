@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -39,10 +40,28 @@ class Limits(_Section):
     request_burst: int = Field(default=30, ge=1, le=10_000)
     tenant_share: int = Field(default=3, ge=1, le=1_000)
     clip_seconds_per_day: int = Field(default=7_200, ge=1, le=10_000_000)
+    queue_shares: dict[str, Annotated[int, Field(ge=1, le=60)]] = {
+        "public": 1,
+        "studio": 3,
+        "internal": 3,
+    }
     idempotency_hours: int = Field(default=24, ge=1, le=720)
     dedupe_window_seconds: int = Field(default=10, ge=0, le=600)
     sequence_window_minutes: int = Field(default=60, ge=0, le=1440)
     sequence_window_requests: int = Field(default=20, ge=0, le=20)
+
+
+class Retention(_Section):
+    """How long things are kept after their end; 0 days: for ever."""
+
+    failed_hours: int = Field(default=24, ge=0, le=24 * 365)
+    released_days: int = Field(default=0, ge=0, le=36_500)
+    prompt_days: int = Field(default=0, ge=0, le=36_500)
+
+    @property
+    def failed(self) -> timedelta:
+        """How long the raw media of a failed clip waits for somebody to try it again."""
+        return timedelta(hours=self.failed_hours)
 
 
 class Encoding(_Section):
@@ -179,6 +198,7 @@ class Settings(_Section):
     frames: FrameJudges = FrameJudges()
     picture_models: tuple[PictureModelSettings, ...] = ()
     limits: Limits = Limits()
+    retention: Retention = Retention()
     encoding: Encoding = Encoding()
     provenance: Provenance = Provenance()
     watermark: Watermark = Watermark()

@@ -25,6 +25,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from gateway import jobs, retries
 from gateway.audit.books import check_database
 from gateway.audit.checkpoint import CheckpointKey
 from gateway.audit.log import SqlAuditLog
@@ -45,8 +46,11 @@ PAUSE_SECONDS = 0.03
 LINGER_SECONDS = 3.0
 END_SECONDS = 180.0
 SWEEP_SECONDS = 15.0
+MAX_RECOVERIES = 8
 # What a request of each kind must become, whatever happens to the workers meanwhile.
 ENDS = {"plain": "released", "ugly": "refused", "doubtful": "held", "broken": "failed"}
+# Only where it is asked for: each of its runs costs a worker.
+DEADLY = {"deadly": "failed"}
 
 
 class Deadly(Database):
@@ -116,6 +120,8 @@ def work(url: str, folder: Path, ready: Any, die_after: int, linger: str) -> Non
     def generated(request: Any, **more: Any) -> Any:
         if request.prompt.startswith("broken"):
             raise RuntimeError("the model broke")
+        if request.prompt.startswith("deadly"):
+            os.kill(os.getpid(), signal.SIGKILL)
         return generate(request, **more)
 
     rig.prompts.weigh = weighed  # type: ignore[method-assign]
@@ -127,10 +133,14 @@ def work(url: str, folder: Path, ready: Any, die_after: int, linger: str) -> Non
         object.__setattr__(made, "scratch", scratch)
         return made
 
+    retries.FIRST_SECONDS, retries.LONGEST_SECONDS = 0.3, 1.0
+    jobs.MAX_RECOVERIES = MAX_RECOVERIES
     worker = Worker(
         database=database,
         scratch=folder / "work",
         record=rig.record,
+        retries=rig.retries,
+        housekeeping=rig.housekeeping,
         pipeline=pipeline,
         lease_seconds=LEASE_SECONDS,
     )
@@ -221,7 +231,7 @@ class Site:
         found: list[str] = []
         states = self.states()
         for video_id, kind in self.asked.items():
-            if states.get(video_id) != ENDS[kind]:
+            if states.get(video_id) != (ENDS | DEADLY)[kind]:
                 found.append(f"a {kind} request ended as {states.get(video_id)}")
         with self.database.read() as session:
             rows = session.scalars(sa.select(Video)).all()

@@ -286,10 +286,12 @@ class FakeQueue:
 
     def __init__(self) -> None:
         self.jobs: list[str] = []
+        self.asked: list[dict[str, Any]] = []
 
-    def enqueue(self, session: Any, video_id: str) -> None:
+    def enqueue(self, session: Any, video_id: str, **where: Any) -> None:
         assert session.in_transaction()
         self.jobs.append(video_id)
+        self.asked.append(where)
 
 
 @dataclass(frozen=True)

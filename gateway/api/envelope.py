@@ -12,10 +12,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from gateway.db import DATABASE_AWAY
 from gateway.errors import (
     Conflict,
     Error,
     InternalError,
+    Interrupted,
     InvalidRequest,
     NotAuthenticated,
     NotFound,
@@ -88,6 +90,9 @@ def translate(fault: Exception) -> Error:
         error.status = fault.status_code
         error.headers = dict(fault.headers or {})
         return error
+    if isinstance(fault, DATABASE_AWAY):
+        log.error("database.away", trace=trace(fault))
+        return Interrupted("The database does not answer; try again later.")
     reference = f"err_{secrets.token_hex(6)}"
     log.error("request.failed", reference=reference, trace=trace(fault))
     return InternalError(reference)

@@ -96,6 +96,8 @@ class EventKind(StrEnum):
     HASH_LIST_REMOVED = "hash_list.removed"
     FACE_ENROLLED = "face.enrolled"
     FACE_REMOVED = "face.removed"
+    VIDEO_DELAYED = "video.delayed"
+    VIDEO_RETRIED = "video.retried"
 
 
 class EntryFault(ValueError):

@@ -6,7 +6,7 @@ import threading
 import time
 
 from gateway.audit.log import AuditLog
-from gateway.errors import StageUnavailable
+from gateway.errors import Interrupted
 
 BEAT_SECONDS = 0.1
 POLL_SECONDS = 0.05
@@ -50,7 +50,7 @@ class Sequencer:
     def wait_until_covered(self, event_id: str, timeout: float) -> int:
         """The index of the event as soon as a signed checkpoint covers it.
 
-        Sequences by itself when the thread is not running. Raises StageUnavailable after
+        Sequences by itself when the thread is not running. Raises Interrupted after
         ``timeout`` seconds; the event then still waits and nothing may be released.
         """
         deadline = time.monotonic() + timeout
@@ -63,7 +63,7 @@ class Sequencer:
             if index is not None:
                 return index
             if time.monotonic() >= deadline:
-                raise StageUnavailable(
+                raise Interrupted(
                     "The entry is not under a signed checkpoint yet; nothing was released."
                 ) from self._fault
             time.sleep(POLL_SECONDS)

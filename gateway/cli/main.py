@@ -14,6 +14,7 @@ from gateway.cli import (
     demo,
     faces,
     hashes,
+    jobs,
     judges,
     keys,
     marks,
@@ -77,6 +78,7 @@ app.add_typer(names.app, name="names")
 app.add_typer(records.app, name="records")
 app.add_typer(faces.app, name="faces")
 app.add_typer(hashes.app, name="hashes")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.command()(service.migrate)

@@ -22,6 +22,7 @@ from gateway.cli.common import (
     tell,
 )
 from gateway.doctor import moderators, readiness, weights
+from gateway.jobs import Share
 
 WAKE_SECONDS = 0.5
 
@@ -74,14 +75,24 @@ def serve(
         )
 
 
-def work(context: typer.Context, data_dir: DataDir = None) -> None:
+def work(
+    context: typer.Context,
+    share: Annotated[
+        Share,
+        typer.Option(
+            "--only",
+            help="all of a clip; 'model': what needs the model; 'gates': what comes after.",
+        ),
+    ] = Share.ALL,
+    data_dir: DataDir = None,
+) -> None:
     """Run a worker alone; stop it with Ctrl-C or SIGTERM."""
     asked = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
     with errors_as_exits(as_json=False):
         gateway = gateway_for(context, data_dir)
-        with gateway.running(worker=True):
+        with gateway.running(worker=True, share=share):
             out.print("The worker waits for clips.")
             # In short waits: a signal that another thread took wakes nobody here.
             while not asked.wait(WAKE_SECONDS):

@@ -18,7 +18,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from gateway.errors import StageUnavailable
+from gateway.errors import Interrupted, StageUnavailable
 from gateway.media.frames import (
     CHUNK_FRAMES,
     EncodedVideo,
@@ -207,7 +207,7 @@ def _writing(destination: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         scratch.replace(destination)
     except OSError as fault:
-        raise StageUnavailable("The clip could not be written to the disk.") from fault
+        raise Interrupted("The clip could not be written to the disk.") from fault
     finally:
         scratch.unlink(missing_ok=True)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import c2pa
 
-from gateway.errors import ConfigurationFault, StageUnavailable
+from gateway.errors import ConfigurationFault, Interrupted, StageUnavailable
 from gateway.provenance.identity import SigningIdentity
 from gateway.provenance.manifest import FORMAT, THUMBNAIL_NAME, created_labels
 from gateway.provenance.reading import CredentialReader
@@ -89,7 +89,7 @@ class C2paSigner:
             digest = _settle(part)
             part.replace(destination)
         except OSError as fault:
-            raise StageUnavailable("The signed clip could not be written.") from fault
+            raise Interrupted("The signed clip could not be written.") from fault
         finally:
             part.unlink(missing_ok=True)
         return SignedFile(
@@ -109,7 +109,7 @@ class C2paSigner:
                 return self._embed(definition, source, part, thumbnail=thumbnail)
             except _StampFailed as fault:
                 if attempt == STAMP_ATTEMPTS:
-                    raise StageUnavailable(
+                    raise Interrupted(
                         "The time-stamp authority does not answer, so nothing was signed."
                     ) from fault
                 self._pause(STAMP_PAUSE_SECONDS * 2 ** (attempt - 1))

@@ -9,7 +9,15 @@ from gateway.tables.audit import (
     AuditTile,
 )
 from gateway.tables.base import Table, UtcTime
-from gateway.tables.jobs import ApiKey, StageRow, Tenant, VerdictRow, Video, WorkerRow
+from gateway.tables.jobs import (
+    ApiKey,
+    ChoreRow,
+    StageRow,
+    Tenant,
+    VerdictRow,
+    Video,
+    WorkerRow,
+)
 from gateway.tables.limits import IdempotencyRow, RateBucketRow
 from gateway.tables.registries import Consent, EnrolledFaceRow, HashListRow, ProtectedNameRow
 
@@ -21,6 +29,7 @@ __all__ = [
     "AuditOutbox",
     "AuditPersonal",
     "AuditTile",
+    "ChoreRow",
     "Consent",
     "EnrolledFaceRow",
     "HashListRow",

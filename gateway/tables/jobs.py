@@ -65,6 +65,7 @@ class Video(Table):
             name="state_known",
         ),
         sa.Index("ix_videos_tenant_created", "tenant_id", "created_at"),
+        sa.Index("ix_videos_waiting", "state", "tenant_id", "turn"),
         sa.Index("ix_videos_fingerprint", "tenant_id", "fingerprint"),
     )
     id: Mapped[str] = mapped_column(sa.String(40), primary_key=True, comment="video_<32 hex>")
@@ -130,6 +131,29 @@ class Video(Table):
     )
     claim: Mapped[str | None] = mapped_column(
         sa.String(32), comment="Who works on it now: random, new with each take-over"
+    )
+    turn: Mapped[int] = mapped_column(
+        default=1,
+        server_default="1",
+        comment="Place in the queue, lowest first; not unique",
+    )
+    run: Mapped[int] = mapped_column(
+        default=0, server_default="0", comment="How often it was put back in the queue"
+    )
+    tries: Mapped[int] = mapped_column(
+        default=0,
+        server_default="0",
+        comment="Interruptions since a stage last gave something",
+    )
+
+
+class ChoreRow(Table):
+    """Work that all workers together do once in a while."""
+
+    __tablename__ = "chores"
+    name: Mapped[str] = mapped_column(sa.String(40), primary_key=True, comment="Which")
+    due: Mapped[float] = mapped_column(
+        sa.Double, comment="Next time, seconds since 1970 by the database's clock"
     )
 
 

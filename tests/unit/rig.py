@@ -11,12 +11,14 @@ from gateway.audit.sequencer import Sequencer
 from gateway.auth import Caller, KeyRing
 from gateway.clips import Clips
 from gateway.db import Database
-from gateway.jobs import produce_clip
+from gateway.housekeeping import Housekeeping
 from gateway.orders import Order
 from gateway.pipeline import Pipeline
+from gateway.production import Production
 from gateway.record import Record
+from gateway.retries import Retries
 from gateway.rewrites import Rewrites
-from gateway.settings import Limits
+from gateway.settings import Limits, Retention
 from gateway.store import Released, Vault
 from gateway.tables import Video
 from gateway.wish import Wish
@@ -54,6 +56,7 @@ class Rig:
     steps: Any = field(default_factory=PlainSteps)
     permits: Any = field(default_factory=FakePermits)
     offers: Any = field(default_factory=FakeOffers)
+    retention: Retention = field(default_factory=lambda: Retention(failed_hours=0))
     limits: Limits = field(
         default_factory=lambda: Limits(
             dedupe_window_seconds=0,
@@ -121,8 +124,38 @@ class Rig:
         row = self.clips.submit(self.caller, Wish(**{"prompt": "a red ball", **wish}))
         return self.record.order(row.id)
 
+    @property
+    def retries(self) -> Retries:
+        return Retries(self.database, self.audit, self.queue, self.clock, self.retention)
+
+    @property
+    def housekeeping(self) -> Housekeeping:
+        return Housekeeping(
+            database=self.database,
+            audit=self.audit,
+            vault=self.vault,
+            released=self.released,
+            limits=self.limits,
+            retention=self.retention,
+            clock=self.clock,
+        )
+
+    @property
+    def production(self) -> Production:
+        return Production(
+            pipeline=self.pipeline,
+            record=self.record,
+            retries=self.retries,
+            housekeeping=self.housekeeping,
+        )
+
     def produce(self, order: Order) -> str:
-        return produce_clip(self.pipeline, self.record, order.video_id)
+        """Run the job, and run it again as long as it is put back, without the waiting."""
+        state = "queued"
+        while state == "queued":
+            run = self.record.order(order.video_id).run
+            state = self.production.bring_to_an_end(order.video_id, run)
+        return state
 
     def row(self, order: Order) -> Video:
         with self.database.read() as session:

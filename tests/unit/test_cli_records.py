@@ -113,3 +113,13 @@ def test_a_tenant_is_vetted_and_placed() -> None:
     run("tenants", "place", "Acme", "ZZ", code=6)
     run("tenants", "vet", "Acme", "owner", code=2)
     run("tenants", "vet", "Nobody", "studio", code=6)
+
+
+def test_failed_clips_are_listed_and_tried_again() -> None:
+    assert parsed("jobs", "failed") == []
+    assert "No clip has failed." in run("jobs", "failed")
+    told = parsed("jobs", "retry", "video_none", code=6)
+    assert told == {"queued": [], "refused": {"video_none": "There is no such video."}}
+    run("jobs", "retry", code=2)
+    run("jobs", "retry", "video_none", "--all", code=2)
+    assert parsed("jobs", "retry", "--all") == {"queued": [], "refused": {}}

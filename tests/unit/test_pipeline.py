@@ -288,6 +288,7 @@ def test_a_planted_stage_row_without_its_entry_releases_nothing(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.pipeline.COVER_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.retries.TRIES", 1)
     order = rig.order()
     rig.frames.action = Action.BLOCK
     facts = {"action": "allow", "policy": "0" * 64, "stage": "frames", "refusal": None}

@@ -19,11 +19,13 @@ from gateway import jobs
 from gateway.audit.entry import EventKind
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
-from gateway.jobs import JobQueue, StageFault, Worker, WorkerStopping, migrate_engine
+from gateway.errors import Interrupted
+from gateway.jobs import JobQueue, Share, Worker, migrate_engine
 from gateway.leases import Lease
 from gateway.logs import configure_logs
 from gateway.orders import Order
 from gateway.pipeline import Pipeline
+from gateway.production import StageFault, WorkerStopping
 from gateway.record import JobEnded, Outcome
 from gateway.seams import StepRunner
 from gateway.tables import WorkerRow
@@ -49,6 +51,7 @@ def rig(
 @pytest.fixture
 def worker(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     monkeypatch.setattr(jobs, "SWEEP_SECONDS", 0.2)
+    monkeypatch.setattr(jobs, "TIDY_SECONDS", 0.2)
 
     def pipeline(steps: StepRunner, scratch: Path) -> Pipeline:
         rig.steps = steps
@@ -60,6 +63,8 @@ def worker(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
         database=rig.database,
         scratch=rig.folder / "work",
         record=rig.record,
+        retries=rig.retries,
+        housekeeping=rig.housekeeping,
         pipeline=pipeline,
         lease_seconds=LEASE_SECONDS,
     )
@@ -143,6 +148,87 @@ def test_a_stop_ends_the_model_at_its_next_step(rig: Rig, worker: Worker) -> Non
     worker.start()
     until(ended(rig, order))
     assert rig.row(order).state == "released"
+
+
+def test_a_deleted_clip_stops_the_model_at_its_next_step(rig: Rig, worker: Worker) -> None:
+    order = rig.order()
+    reached, deleted = threading.Event(), threading.Event()
+    steps_after: list[int] = []
+    real = rig.generator.generate
+
+    def slow(request: Any, *, on_progress: Callable[[int, int], None]) -> Any:
+        if request.prompt != order.prompt:
+            return real(request, on_progress=on_progress)
+        on_progress(0, 1000)
+        reached.set()
+        assert deleted.wait(20)
+        for step in range(1, 1000):
+            steps_after.append(step)
+            on_progress(step, 1000)
+        return real(request, on_progress=on_progress)
+
+    rig.generator.generate = slow  # type: ignore[assignment,method-assign]
+    worker.start()
+    assert reached.wait(20)
+    rig.clips.delete(rig.caller, order.video_id)
+    deleted.set()
+    other = rig.order(prompt="another ball")
+    until(ended(rig, other))
+    assert rig.row(other).state == "released"
+    assert steps_after == [1]
+    assert rig.row(order).state == "deleted"
+    left = (rig.folder / "vault" / order.video_id).rglob("*.mp4")
+    assert not list(left)
+
+
+def test_a_worker_without_the_model_finishes_what_one_with_it_began(
+    rig: Rig, worker: Worker
+) -> None:
+    model = Worker(**{**vars_of(worker), "share": Share.MODEL})
+    gates = Worker(**{**vars_of(worker), "share": Share.GATES})
+    order = rig.order()
+    model.start()
+    until(lambda: rig.row(order).run == 1)
+    model.stop()
+    row = rig.row(order)
+    assert (row.state, row.stage) == ("queued", "generate")
+    assert rig.record.facts(order, "check") is None
+    gates.start()
+    until(ended(rig, order))
+    second = rig.order(prompt="waits for a model")
+    time.sleep(1)
+    gates.stop()
+    assert rig.row(order).state == "released"
+    assert rig.row(second).state == "queued"
+    assert rig.generator.calls == 1
+
+
+def vars_of(worker: Worker) -> dict[str, Any]:
+    """What a worker was made of."""
+    return {
+        "database": worker._database,
+        "scratch": worker._scratch,
+        "record": worker._record,
+        "retries": worker._retries,
+        "housekeeping": worker._housekeeping,
+        "pipeline": worker._make_pipeline,
+        "lease_seconds": worker._lease_seconds,
+    }
+
+
+def test_an_interrupted_clip_is_released_when_the_store_is_back(
+    rig: Rig, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.retries.FIRST_SECONDS", 0.3)
+    order, other = rig.order(), rig.order(prompt="another ball")
+    rig.sealer.fault = Interrupted("The time-stamp authority does not answer.")
+    worker.start()
+    until(lambda: rig.row(order).run >= 1 and rig.row(other).run >= 1)
+    rig.sealer.fault = None
+    until(ended(rig, order))
+    until(ended(rig, other))
+    assert rig.row(order).state == rig.row(other).state == "released"
+    assert rig.generator.calls == 2
 
 
 def test_a_living_worker_takes_over_what_a_dead_one_left(rig: Rig, worker: Worker) -> None:

@@ -1,0 +1,172 @@
+"""What is put away: media of ended jobs, clips past their time, prompts, used-up rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gateway.audit.entry import Event, EventKind
+from gateway.db import Database
+from gateway.record import FINAL_STATES, AuditOutbox, Clock, erase_words
+from gateway.settings import Limits, Retention
+from gateway.store import Released, Vault
+from gateway.tables import (
+    AuditPersonal,
+    ChoreRow,
+    IdempotencyRow,
+    RateBucketRow,
+    VerdictRow,
+    Video,
+)
+
+HOUR = 3600.0
+BATCH = 200
+REFUSED_AT_THE_DOOR = f":door:{EventKind.REQUEST_REFUSED}"
+BUCKET_DAYS = 2  # a bucket that was not used for so long is full again
+
+
+class Housekeeping:
+    """Removes what nobody may or need fetch any more. Every act may be repeated.
+
+    Raw media of a held clip stays for the reviewer, that of a failed one for as long as it
+    may be tried again.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        audit: AuditOutbox,
+        vault: Vault,
+        released: Released,
+        limits: Limits,
+        retention: Retention,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._audit = audit
+        self._vault = vault
+        self._released = released
+        self._limits = limits
+        self._retention = retention
+        self._clock = clock
+        self.chores: Mapping[str, tuple[float, Callable[[], None]]] = {
+            "expire": (HOUR, self.expire),
+            "forget": (HOUR, self.forget),
+            "prune": (HOUR, self.prune),
+            "shelf": (24 * HOUR, self.clear_shelf),
+        }
+
+    def tidy(self, video_id: str | None = None) -> None:
+        """Remove what ended jobs left in the vault, and what they never released.
+
+        Of one job, or of all that have something in the vault.
+        """
+        for job in [video_id] if video_id else self._vault.scopes():
+            state, keep = self._end(job)
+            if state in FINAL_STATES - {"released"}:
+                self._released.clear(job)
+            if state in FINAL_STATES and not keep:
+                self._vault.clear(job)
+
+    def clear_shelf(self) -> None:
+        """Remove released files whose clip is not released, for example after a crash."""
+        for jobs in _batches(self._released.scopes()):
+            with self._database.read() as session:
+                known = sa.select(Video.id, Video.state).where(Video.id.in_(jobs))
+                states = {row.id: row.state for row in session.execute(known)}
+            for job in jobs:
+                if states.get(job, "deleted") in FINAL_STATES - {"released"}:
+                    self._released.clear(job)
+
+    def expire(self) -> None:
+        """Delete the clips that were released longer ago than they are kept."""
+        if days := self._retention.released_days:
+            before = self._clock() - dt.timedelta(days=days)
+            old = (Video.state == "released", Video.completed_at <= before)
+            self._each(sa.select(Video).where(*old), self._expire)
+
+    def forget(self) -> None:
+        """Erase what was asked for in requests that are older than prompts are kept.
+
+        Also what was refused at the door; not what is still under way or held.
+        """
+        if days := self._retention.prompt_days:
+            before = self._clock() - dt.timedelta(days=days)
+            old = (Video.state.in_(FINAL_STATES), Video.created_at <= before)
+            words = sa.select(Video).where(*old, Video.prompt != "")
+            self._each(words, lambda session, row: erase_words(session, self._audit, row))
+            refused = VerdictRow.subject + REFUSED_AT_THE_DOOR
+            said = sa.select(AuditPersonal).join(VerdictRow, AuditPersonal.event_id == refused)
+            self._each(
+                said.where(VerdictRow.created_at <= before),
+                lambda session, row: self._audit.erase(session, row.event_id),
+            )
+
+    def _expire(self, session: Session, row: Video) -> None:
+        row.state = "deleted"
+        erase_words(session, self._audit, row)
+        kind = EventKind.VIDEO_EXPIRED
+        event = Event(
+            id=f"{row.id}:expire:{kind}",
+            kind=kind,
+            subject=row.id,
+            tenant=row.tenant_id,
+            facts={"clip_id": row.clip_id},
+        )
+        self._audit.record(session, event)
+        # Before the commit: a file that is left although its row is closed is found by the
+        # shelf's chore only; a row that is left although its file is gone, by this one.
+        self._released.clear(row.id)
+
+    def prune(self) -> None:
+        """Delete the rows of keys and buckets whose time is over."""
+        keys = self._clock() - dt.timedelta(hours=self._limits.idempotency_hours)
+        buckets = self._database.now() - BUCKET_DAYS * 24 * HOUR
+        with self._database.write() as session:
+            session.execute(sa.delete(IdempotencyRow).where(IdempotencyRow.created_at <= keys))
+            session.execute(sa.delete(RateBucketRow).where(RateBucketRow.at <= buckets))
+
+    def do_what_is_due(self) -> None:
+        """Run the chores whose time has come and that no other worker has taken."""
+        for name, (every, act) in self.chores.items():
+            if self._take(name, every):
+                act()
+
+    def _take(self, name: str, every: float) -> bool:
+        now = self._database.now()
+        with self._database.write() as session:
+            self._database.add_missing(session, ChoreRow, name=name, due=0.0)
+            mine = sa.update(ChoreRow).where(ChoreRow.name == name, ChoreRow.due <= now)
+            taken = session.execute(mine.values(due=now + every).returning(ChoreRow.name))
+            return taken.first() is not None
+
+    def _each(self, some: sa.Select[Any], act: Callable[[Session, Any], None]) -> None:
+        """Act on rows that then do not match any more, each in a transaction of its own."""
+        one = some.limit(1).with_for_update(skip_locked=True)
+        acted = True
+        while acted:
+            with self._database.write() as session:
+                row = session.scalars(one).first()
+                acted = row is not None
+                if acted:
+                    act(session, row)
+
+    def _end(self, video_id: str) -> tuple[str, bool]:
+        with self._database.read() as session:
+            row = session.get(Video, video_id)
+        if row is None:
+            return "deleted", False
+        recent = row.completed_at is not None and (
+            row.completed_at > self._clock() - self._retention.failed
+        )
+        return row.state, row.state == "failed" and recent
+
+
+def _batches(names: Iterable[str]) -> Iterable[list[str]]:
+    everything = list(names)
+    return (everything[i : i + BATCH] for i in range(0, len(everything), BATCH))

@@ -1,0 +1,37 @@
+"""Whose clip is made next: every tenant has its share, however much another one asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gateway.tables import Tenant, Video
+
+FIRST = 1
+LAST = 2**31 - 1  # the engine's lowest priority
+PER_SECOND = 60  # turns that a second of video costs a tenant of one share
+
+
+def next_turn(session: Session, tenant_id: str, *, shares: Mapping[str, int]) -> int:
+    """The turn of a new clip of this tenant; the lowest is made first.
+
+    Start-time fair queueing (Goyal, Vin, Cheng 1996): a clip's turn is where the tenant's
+    last one ends, or the turn that is being served if that is later. A clip of a tenant with
+    n shares costs an n-th, so that it gets n times as much when there is not enough for all.
+    ``shares`` are by audience, 1 when it is not named. Call it behind the tenant's row lock.
+    """
+    audience = session.scalar(sa.select(Tenant.audience).where(Tenant.id == tenant_id))
+    cost = max(1, PER_SECOND // max(1, shares.get(str(audience), 1)))
+    waiting = Video.state == "queued"
+    working = Video.state == "in_progress"
+    served = session.scalar(sa.select(sa.func.min(Video.turn)).where(waiting))
+    if served is None:
+        served = session.scalar(sa.select(sa.func.max(Video.turn)).where(working))
+    end = session.scalar(
+        sa.select(sa.func.max(sa.cast(Video.turn, sa.BigInteger) + Video.seconds * cost)).where(
+            Video.tenant_id == tenant_id, sa.or_(waiting, working)
+        )
+    )
+    return min(max(FIRST, served or FIRST, end or FIRST), LAST)

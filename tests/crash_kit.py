@@ -31,7 +31,7 @@ from gateway.audit.checkpoint import CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
 from gateway.errors import Error
-from gateway.jobs import JobQueue, Worker
+from gateway.jobs import MAX_RECOVERIES, JobQueue, Worker
 from gateway.pipeline import Pipeline
 from gateway.record import FINAL_STATES
 from gateway.seams import StepRunner
@@ -46,7 +46,6 @@ PAUSE_SECONDS = 0.03
 LINGER_SECONDS = 3.0
 END_SECONDS = 180.0
 SWEEP_SECONDS = 15.0
-MAX_RECOVERIES = 8
 # What a request of each kind must become, whatever happens to the workers meanwhile.
 ENDS = {"plain": "released", "ugly": "refused", "doubtful": "held", "broken": "failed"}
 # Only where it is asked for: each of its runs costs a worker.
@@ -93,11 +92,13 @@ def _slow(act: Callable[..., Any], *, linger: bool) -> Callable[..., Any]:
     return slowly
 
 
-def work(url: str, folder: Path, ready: Any, die_after: int, linger: str) -> None:
+def work(
+    url: str, folder: Path, ready: Any, die_after: int, linger: str, max_recoveries: int
+) -> None:
     """A worker process.
 
     ``die_after`` is the write at which it kills itself, 0: never; ``linger`` a stage in which
-    it takes its time.
+    it takes its time; ``max_recoveries`` how many workers one clip may cost.
     """
     database = Deadly(url)
     rig = rig_on(database, folder)
@@ -134,7 +135,7 @@ def work(url: str, folder: Path, ready: Any, die_after: int, linger: str) -> Non
         return made
 
     retries.FIRST_SECONDS, retries.LONGEST_SECONDS = 0.3, 1.0
-    jobs.MAX_RECOVERIES = MAX_RECOVERIES
+    jobs.MAX_RECOVERIES, jobs.TIDY_SECONDS = max_recoveries, 0.3
     worker = Worker(
         database=database,
         scratch=folder / "work",
@@ -190,11 +191,14 @@ class Site:
         self.asked[row.id] = kind
         return row.id
 
-    def start(self, *, die_after: int = 0, linger: str = "") -> Any:
+    def start(
+        self, *, die_after: int = 0, linger: str = "", max_recoveries: int = MAX_RECOVERIES
+    ) -> Any:
         """A new worker process, once it has begun to work or has killed itself."""
         ready = self._context.Event()
         process = self._context.Process(
-            target=work, args=(self.url, self.folder, ready, die_after, linger)
+            target=work,
+            args=(self.url, self.folder, ready, die_after, linger, max_recoveries),
         )
         process.start()
         deadline = time.monotonic() + END_SECONDS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from gateway import judges
+from gateway import judges, shelves
 from gateway.clips import Clips
 from gateway.confined import foreign_credentials
 from gateway.errors import ConfigurationFault
@@ -174,12 +174,12 @@ class Gateway(Registers):
     @cached_property
     def vault(self) -> Vault:
         """Raw media; handed to the pipeline only."""
-        return Vault(self.settings.vault_dir)
+        return shelves.vault(self.settings)
 
     @cached_property
     def released(self) -> Released:
         """What may be fetched."""
-        return Released(self.settings.released_dir)
+        return shelves.released(self.settings)
 
     # --- the work ---------------------------------------------------------------------
 

@@ -52,7 +52,8 @@ def readiness(gateway: Gateway) -> tuple[Check, ...]:
     """Try each part that must say yes before a clip can be released.
 
     The gates are asked about something harmless, the models' weights are hashed, the database
-    and the log are looked at. It takes seconds the first time.
+    and the log are looked at, and an object is written, read and deleted in each store. It
+    takes seconds the first time.
     """
     parts: dict[str, Callable[[], object]] = {
         "settings": lambda: _settings(gateway),
@@ -64,6 +65,8 @@ def readiness(gateway: Gateway) -> tuple[Check, ...]:
         "models": lambda: _models(gateway),
         "watermark": lambda: _watermark(gateway),
         "signing": lambda: gateway.signature,
+        "vault": lambda: gateway.vault.probe(),
+        "released": lambda: gateway.released.probe(),
     }
     return tuple(_check(part, probe) for part, probe in parts.items())
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 
@@ -131,6 +131,8 @@ class Worker:
         self._housekeeping = housekeeping
         self._share = share
         self._busy = threading.Lock()
+        self._mine: set[str] = set()
+        self._dropped: set[str] = set()
         self._make_pipeline = pipeline
         self._lease_seconds = lease_seconds
         self._lease = Lease(database, seconds=lease_seconds)
@@ -173,13 +175,16 @@ class Worker:
 
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MAX_RECOVERIES)
         def produce(video_id: str) -> str:
-            # One clip at a time, from whichever queue.
-            with self._busy:
-                self._idle.clear()
-                try:
-                    return production.bring_to_an_end(video_id, _run_of(DBOS.workflow_id))
-                finally:
-                    self._idle.set()
+            job = str(DBOS.workflow_id)
+            self._mine.add(job)
+            try:
+                # One clip at a time, from whichever queue.
+                with self._busy:
+                    self._idle.clear()
+                    return production.bring_to_an_end(video_id, _run_of(job))
+            finally:
+                self._idle.set()
+                self._mine.discard(job)
 
         queues = {
             Share.ALL: (QUEUE, FINISH_QUEUE),
@@ -223,10 +228,23 @@ class Worker:
         # Asked after the jobs: a worker has its lease before it takes its first job. Whoever
         # asks is alive, even if its own renewal is late.
         living = self._lease.living() | {self._lease.worker}
+        own = (job for job in pending if job.executor_id == self._lease.worker)
+        self._pick_up({job.workflow_id: str(job.queue_name) for job in own})
         _resume_jobs_of(sorted({str(job.executor_id) for job in pending} - living))
         for folder in self._scratch.glob("worker-*"):
             if folder.name not in living:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _pick_up(self, own: Mapping[str, str]) -> None:
+        """Go on with jobs that are ours for the engine although no thread runs them.
+
+        Its own record of how a run ended was lost, for example on a full disk. Seen at two
+        sweeps: a thread takes a moment to begin and to end.
+        """
+        dropped = own.keys() - self._mine
+        for job in dropped & self._dropped:
+            DBOS.resume_workflow(job, queue_name=own[job])
+        self._dropped = dropped
 
     def _close_lost(self) -> None:
         """Close the rows of jobs that the engine gave up, so that none waits for ever."""
@@ -237,9 +255,9 @@ class Worker:
                 self._record.end(order, "failed", refusal=failure(None))
 
 
-def _run_of(workflow_id: str | None) -> int:
+def _run_of(workflow_id: str) -> int:
     """The run of a job of ours, which its id ends with."""
-    return int((workflow_id or "").partition(".")[2] or 0)
+    return int(workflow_id.partition(".")[2] or 0)
 
 
 def _repeat(

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from gateway.db import DATABASE_AWAY
-from gateway.errors import Error, InternalError, Interrupted
+from gateway.errors import Error, InternalError, Interrupted, StageUnavailable
 from gateway.housekeeping import Housekeeping
 from gateway.logs import trace
 from gateway.orders import Order
@@ -131,7 +131,10 @@ class Production:
         if now.run != order.run:
             return "queued"
         if state in FINAL_STATES or state == "held":
-            self.housekeeping.tidy(order.video_id)
+            try:
+                self.housekeeping.tidy(order.video_id)
+            except StageUnavailable as fault:  # a store that is away; the sweep tries again
+                log.warning("tidy.failed", trace=trace(fault))
             return state
         raise NotMine
 

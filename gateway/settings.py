@@ -23,6 +23,10 @@ DEFAULT_ALGORITHMS = {
 }
 MAX_PROMPT_CHARS = 4_000
 MAX_UPLOAD_BYTES = 256 * 1024 * 1024
+BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+# Scheme, host and port only: whoever writes a key into the address would find it in messages.
+ENDPOINT = r"^https?://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?/?$"
+LOOPBACK = ("http://127.", "http://localhost", "http://[::1]")
 
 
 class _Section(BaseModel):
@@ -177,6 +181,39 @@ class FrameJudges(_Section):
     logos: Path | None = None
 
 
+class Storage(_Section):
+    """Where media lies: in the data folder, or in two buckets of an S3-compatible service."""
+
+    kind: Literal["folder", "s3"] = "folder"
+    vault_bucket: str | None = Field(default=None, pattern=BUCKET)
+    released_bucket: str | None = Field(default=None, pattern=BUCKET)
+    prefix: str = Field(default="", max_length=200, pattern=r"^([a-z0-9_-]+(/[a-z0-9_-]+)*)?$")
+    endpoint: str | None = Field(default=None, pattern=ENDPOINT)
+    region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]{1,40}$")
+    credentials: Path | None = None
+    plain_http: bool = False
+    copies_bytes: int = Field(default=10 * 1024**3, ge=0)
+
+    @model_validator(mode="after")
+    def _two_buckets(self) -> Self:
+        buckets = {self.vault_bucket, self.released_bucket}
+        if self.kind == "folder" and self.model_fields_set - {"kind", "copies_bytes"}:
+            raise PydanticCustomError(
+                "bucket_without_kind", "these belong to kind = 's3': choose it or remove them"
+            )
+        if self.kind == "s3" and (None in buckets or len(buckets) < 2):
+            raise PydanticCustomError(
+                "one_bucket",
+                "kind = 's3' needs vault_bucket and released_bucket, two different ones: what "
+                "nobody may fetch does not lie beside what is fetched",
+            )
+        if (self.endpoint or "").startswith("http://") and not self.plain_http:
+            raise PydanticCustomError(
+                "plain_http", "the endpoint has no TLS: use https, or set plain_http = true"
+            )
+        return self
+
+
 class Settings(_Section):
     """Everything the composition root needs to know.
 
@@ -202,6 +239,7 @@ class Settings(_Section):
     encoding: Encoding = Encoding()
     provenance: Provenance = Provenance()
     watermark: Watermark = Watermark()
+    storage: Storage = Storage()
 
     @property
     def database(self) -> str:
@@ -217,6 +255,11 @@ class Settings(_Section):
     def released_dir(self) -> Path:
         """Marked, signed and verified clips."""
         return self.data_dir / "released"
+
+    @property
+    def copies_dir(self) -> Path:
+        """Checked copies of released objects that lie in a bucket, to be served from."""
+        return self.data_dir / "copies"
 
     @property
     def keys_dir(self) -> Path:
@@ -239,6 +282,8 @@ class Settings(_Section):
             faults.append("watermark.algorithm is below org.example: use a domain you own")
         if self.provenance.organisation == "Example Studio":
             faults.append("provenance.organisation is the example name")
+        if self.storage.plain_http and not (self.storage.endpoint or "").startswith(LOOPBACK):
+            faults.append("storage.plain_http sends media over a network without TLS")
         return tuple(faults)
 
 

@@ -16,6 +16,7 @@ from gateway.audit.checkpoint import CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
 from gateway.schema import migrate
+from tests.object_store import ObjectService
 from tests.postgres import PostgresServer
 
 # The same examples in every run: a change is judged by itself. `make fuzz` draws new ones.
@@ -54,6 +55,14 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres() -> PostgresServer:
     """A real PostgreSQL of this process."""
     return PostgresServer()
+
+
+@pytest.fixture(scope="session")
+def object_service() -> Iterator[ObjectService]:
+    """A real S3-compatible service of this process."""
+    service = ObjectService()
+    yield service
+    service.stop()
 
 
 @dataclass

@@ -29,13 +29,15 @@ from gateway import jobs, retries
 from gateway.audit.books import check_database
 from gateway.audit.checkpoint import CheckpointKey
 from gateway.audit.log import SqlAuditLog
+from gateway.buckets import Folder, Place
 from gateway.db import Database
-from gateway.errors import Error
+from gateway.errors import Error, StageUnavailable
 from gateway.jobs import MAX_RECOVERIES, JobQueue, Worker
+from gateway.logs import configure_logs
 from gateway.pipeline import Pipeline
 from gateway.record import FINAL_STATES
 from gateway.seams import StepRunner
-from gateway.store import Ref, digest_file
+from gateway.store import BlobStore, Ref
 from gateway.tables import AuditEntryRow, Video
 from gateway.wish import Wish
 from safety.verdict import Action
@@ -48,6 +50,8 @@ END_SECONDS = 180.0
 SWEEP_SECONDS = 15.0
 # What a request of each kind must become, whatever happens to the workers meanwhile.
 ENDS = {"plain": "released", "ugly": "refused", "doubtful": "held", "broken": "failed"}
+# Of the prompt and of the frames; each time that something was away.
+REPEATED = {"verdict.given": 2, "video.delayed": 100}
 # Only where it is asked for: each of its runs costs a worker.
 DEADLY = {"deadly": "failed"}
 
@@ -76,10 +80,10 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def rig_on(database: Database, folder: Path) -> Rig:
-    """The parts of the path around a database that several processes share."""
+def rig_on(database: Database, folder: Path, places: Mapping[str, Place]) -> Rig:
+    """The parts of the path around a database and stores that several processes share."""
     log = SqlAuditLog(database, CheckpointKey.load_or_create(folder / "keys"), _now)
-    return Rig(database=database, audit=log, clock=_now, folder=folder)
+    return Rig(database=database, audit=log, clock=_now, folder=folder, places=dict(places))
 
 
 def _slow(act: Callable[..., Any], *, linger: bool) -> Callable[..., Any]:
@@ -93,15 +97,23 @@ def _slow(act: Callable[..., Any], *, linger: bool) -> Callable[..., Any]:
 
 
 def work(
-    url: str, folder: Path, ready: Any, die_after: int, linger: str, max_recoveries: int
+    url: str,
+    folder: Path,
+    places: Mapping[str, Place],
+    ready: Any,
+    die_after: int,
+    linger: str,
+    max_recoveries: int,
 ) -> None:
     """A worker process.
 
     ``die_after`` is the write at which it kills itself, 0: never; ``linger`` a stage in which
     it takes its time; ``max_recoveries`` how many workers one clip may cost.
     """
+    configure_logs()
     database = Deadly(url)
-    rig = rig_on(database, folder)
+    rig = rig_on(database, folder, places)
+    rig.queue = JobQueue(url)  # type: ignore[assignment]
     for stage, part, name in (
         ("check", rig.frames, "judge"),
         ("mark", rig.codec, "encode"),
@@ -160,6 +172,7 @@ class Site:
 
     url: str
     folder: Path
+    places: Mapping[str, Place] = field(default_factory=dict)  # two folders unless named
     database: Database = field(init=False)
     rig: Rig = field(init=False)
     asked: dict[str, str] = field(default_factory=dict)
@@ -167,7 +180,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.database = Database(self.url)
-        self.rig = rig_on(self.database, self.folder)
+        self.rig = rig_on(self.database, self.folder, self.places)
         self.queue = JobQueue(self.url)
         self.rig.queue = self.queue  # type: ignore[assignment]
         self._context = multiprocessing.get_context("forkserver")
@@ -198,7 +211,15 @@ class Site:
         ready = self._context.Event()
         process = self._context.Process(
             target=work,
-            args=(self.url, self.folder, ready, die_after, linger, max_recoveries),
+            args=(
+                self.url,
+                self.folder,
+                self.places,
+                ready,
+                die_after,
+                linger,
+                max_recoveries,
+            ),
         )
         process.start()
         deadline = time.monotonic() + END_SECONDS
@@ -246,7 +267,7 @@ class Site:
         found += [
             f"{kind} was logged {times} times"
             for (_, kind), times in kinds.items()
-            if times > (2 if kind == "verdict.given" else 1)  # of the prompt and of the frames
+            if times > REPEATED.get(kind, 1)
         ]
         for row in rows:
             ended = sum(
@@ -257,24 +278,32 @@ class Site:
             if row.state == "released":
                 found += self._released_faults(row)
         live = {row.id for row in rows if row.state == "released"}
-        if left := self._with_files("released") - live:
+        if left := self._with_files(self.rig.released) - live:
             found.append(f"{len(left)} jobs left files on the shelf that nobody released")
         held = {row.id for row in rows if row.state == "held"}
-        if left := self._with_files("vault") - held:
+        if left := self._with_files(self.rig.vault) - held:
             found.append(f"{len(left)} ended jobs left raw media")
         key = CheckpointKey.load_or_create(self.folder / "keys")
         report = check_database(self.database, key.verifier, now=_now(), anchor=None)
         return found + [f"log: {fault.kind} at {fault.where}" for fault in report.faults]
 
-    def _with_files(self, store: str) -> set[str]:
-        files = (self.folder / store).rglob("*")
-        return {path.parent.name for path in files if path.is_file()}
+    def _with_files(self, store: BlobStore) -> set[str]:
+        """The jobs with an object there; a folder keeps the empty ones of others."""
+        name = "vault" if store is self.rig.vault else "released"
+        place = self.rig.places[name]
+        if isinstance(place, Folder):
+            return {path.parent.name for path in place.path.rglob("*") if path.is_file()}
+        return set(store.scopes())
 
     def _released_faults(self, row: Video) -> list[str]:
         ref = Ref(scope=row.id, sha256=str(row.sha256), size=row.size_bytes or 0, suffix="mp4")
-        path = self.rig.released.local_path(ref)
-        if not path.is_file() or digest_file(path)[0] != row.sha256:
+        try:
+            with self.rig.released.checkout(ref, scratch=self.folder / "checks") as path:
+                return self._marks_missing(row, path)
+        except StageUnavailable:
             return ["a released file is not what was released"]
+
+    def _marks_missing(self, row: Video, path: Path) -> list[str]:
         try:
             named = self.rig.sealer.named_clip(path)
         except Error:

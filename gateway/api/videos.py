@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -31,6 +31,8 @@ STATUS = {
 }
 # RFC 9110 §14.1.2, up to eight ranges; an absent header is the empty text.
 RANGES = re.compile(r"(bytes=(\d+-\d*|-\d+)(\s*,\s*(\d+-\d*|-\d+)){0,7})?", re.ASCII)
+# RFC 9110 §8.8.3; a weak tag compares like a strong one in If-None-Match (§13.1.2).
+KNOWN_TAGS = re.compile(r'"[^"]*"')
 MEDIA_TYPES = {"video": "video/mp4", "thumbnail": "image/jpeg"}
 
 
@@ -193,12 +195,14 @@ def delete_video(caller: Creator, request: Request, video_id: str) -> VideoDelet
     return VideoDeleted(id=video_id)
 
 
+@router.head("/{video_id}/content", include_in_schema=False)
 @router.get(
     "/{video_id}/content",
     response_class=FileResponse,
     responses={
         200: {"content": {"video/mp4": {}, "image/jpeg": {}}, "description": "The bytes"},
         206: {"description": "A range of the bytes"},
+        304: {"description": "The bytes are those that the If-None-Match header names"},
         416: {"description": "The range is outside the file"},
         **failures(*FETCH_FAILURES),
     },
@@ -208,17 +212,20 @@ def get_content(
     request: Request,
     video_id: str,
     variant: Literal["video", "thumbnail"] = "video",
-) -> FileResponse:
-    """The released file, or a still. Answers byte ranges."""
+) -> Response:
+    """The released file, or a still. Answers byte ranges; the tag is the file's SHA-256."""
     gateway = request.app.state.gateway
     if not RANGES.fullmatch(request.headers.get("range", "")):
         raise InvalidRequest("The Range header is not bytes=FIRST-LAST.", param="range")
     ref = gateway.clips.content(caller, video_id, variant=variant)
+    headers = {"cache-control": "private, no-store", "etag": f'"{ref.sha256}"'}
+    if headers["etag"] in KNOWN_TAGS.findall(request.headers.get("if-none-match", "")):
+        return Response(status_code=304, headers=headers)
     return FileResponse(
         gateway.released.local_path(ref),
         media_type=MEDIA_TYPES[variant],
         filename=f"{video_id}.{ref.suffix}",
-        headers={"cache-control": "private, no-store"},
+        headers=headers,
     )
 
 

@@ -133,6 +133,7 @@ def _examine(gateway: Gateway) -> dict[str, Any]:
             "environment": settings.environment,
             "data_dir": str(settings.data_dir.resolve()),
             "database": "sqlite" if settings.database.startswith("sqlite") else "postgresql",
+            "storage": settings.storage.kind,
             "default_model": settings.model,
             "algorithm": settings.watermark.algorithm,
             "organisation": settings.provenance.organisation,

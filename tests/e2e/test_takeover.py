@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from gateway.db import Database
 from gateway.jobs import migrate_engine
 from gateway.leases import Lease
 from tests.crash_kit import LEASE_SECONDS, Site, freeze, storm
+from tests.object_store import ObjectService
 
 KILLS = 12
 
@@ -81,3 +83,20 @@ def test_a_frozen_worker_that_wakes_up_records_nothing(site: Site, stage: str) -
     assert site.states()[second] == "released"
     assert site.faults() == []
     assert frozen.is_alive()  # it goes on with other jobs
+
+
+def test_workers_that_are_killed_lose_nothing_when_media_lies_in_buckets(
+    tmp_path: Path, empty_database: Path, object_service: ObjectService
+) -> None:
+    url = f"sqlite:///{shutil.copyfile(empty_database, tmp_path / 'cinegate.db')}"
+    migrate_engine(url)
+    places = {name: object_service.bucket() for name in ("vault", "released")}
+    site = Site(url, tmp_path, places)
+    try:
+        happened = storm(site, kills=KILLS // 2, seed=7)
+        assert site.faults() == []
+        assert not (tmp_path / "vault").exists()
+        assert "released" in site.states().values()
+        assert happened["killed"] + happened["killed at a write"] >= KILLS // 2
+    finally:
+        site.close()

@@ -9,7 +9,9 @@ from typing import Any
 from gateway.audit.log import SqlAuditLog
 from gateway.audit.sequencer import Sequencer
 from gateway.auth import Caller, KeyRing
+from gateway.buckets import Folder, Place
 from gateway.clips import Clips
+from gateway.copies import Copies
 from gateway.db import Database
 from gateway.housekeeping import Housekeeping
 from gateway.orders import Order
@@ -57,6 +59,7 @@ class Rig:
     permits: Any = field(default_factory=FakePermits)
     offers: Any = field(default_factory=FakeOffers)
     retention: Retention = field(default_factory=lambda: Retention(failed_hours=0))
+    places: dict[str, Place] = field(default_factory=dict)
     limits: Limits = field(
         default_factory=lambda: Limits(
             dedupe_window_seconds=0,
@@ -67,10 +70,15 @@ class Rig:
     )
 
     def __post_init__(self) -> None:
+        self.places = self.places or {
+            name: Folder(self.folder / name) for name in ("vault", "released")
+        }
         self.record = Record(self.database, self.audit, self.clock)
         self.log = SwitchedLog(Sequencer(self.audit))
-        self.vault = Vault(self.folder / "vault")
-        self.released = Released(self.folder / "released")
+        self.vault = Vault(self.places["vault"])
+        self.released = Released(
+            self.places["released"], Copies(self.folder / "copies", max_bytes=10**9)
+        )
         self.keys = KeyRing(self.database, self.audit, lambda: b"p" * 32, self.clock)
         self.door = FakePromptJudge()
         self.caller: Caller = self.keys.local_caller()

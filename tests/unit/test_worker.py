@@ -402,3 +402,17 @@ def test_our_own_signals_stay_what_they_are() -> None:
 
 def test_the_private_call_of_the_engine_is_still_there() -> None:
     assert callable(DBOS._recover_pending_workflows)
+
+
+def test_a_job_that_no_thread_runs_any_more_is_picked_up(rig: Rig, worker: Worker) -> None:
+    """The engine could not write how a run ended, and goes on to count it as ours."""
+    gate = Gate(rig)
+    order = rig.order()
+    worker.start()
+    assert gate.reached.wait(20)
+    rig.record.claim(order.video_id)  # the run under way ends without an end
+    gate.opened.set()
+    until(lambda: worker._idle.is_set())
+    assert rig.row(order).state == "in_progress"
+    until(ended(rig, order))
+    assert rig.row(order).state == "released"

@@ -29,6 +29,7 @@ from gateway.tables import (
     AuditTile,
     Table,
     Tenant,
+    Video,
 )
 from tests.postgres import PostgresServer
 
@@ -310,3 +311,37 @@ def test_a_database_that_cannot_answer_is_not_an_empty_one(
         session.execute(sa.text("ALTER TABLE api_keys RENAME COLUMN id TO gone"))
     with pytest.raises(sa.exc.DatabaseError):
         database.has_any(sa.select(ApiKey.id))
+
+
+def test_the_release_before_can_go_on_writing(url: str) -> None:
+    """A rolling upgrade: the tables are new, some processes are not."""
+    schema.migrate(url)
+    newest = {"turn", "run", "tries"}
+    database = Database(url)
+    with database.write() as session:
+        session.add(Tenant(id="tnt_1", name="Example", created_at=NOW))
+        session.flush()
+        old = {
+            "id": "video_1",
+            "tenant_id": "tnt_1",
+            "clip_id": "0" * 16,
+            "fingerprint": "f",
+            "prompt": "a red ball",
+            "model": "embedded",
+            "seconds": 4,
+            "width": 1280,
+            "height": 720,
+            "seed": 1,
+            "state": "queued",
+            "stage": "approve",
+            "progress": 0,
+            "created_at": "2026-11-22 00:00:00+00:00",
+        }
+        assert not newest & old.keys()
+        columns, values = ", ".join(old), ", ".join(f":{name}" for name in old)
+        session.execute(sa.text(f"INSERT INTO videos ({columns}) VALUES ({values})"), old)
+    with database.read() as session:
+        row = session.get(Video, "video_1")
+        assert row is not None
+        assert (row.turn, row.run, row.tries) == (1, 0, 0)
+    database.dispose()

@@ -237,3 +237,34 @@ def test_a_worker_with_the_model_hands_over_to_those_without(rig: Rig) -> None:
     assert rig.record.facts(order, "check") is None
     assert once(rig, order) == "released"
     assert rig.generator.calls == 1
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_a_clock_that_jumps_changes_no_end(
+    database: Database,
+    checkpoint_key: CheckpointKey,
+    tmp_path: Path,
+    days: int,
+) -> None:
+    jumped = [dt.timedelta()]
+
+    def clock() -> dt.datetime:
+        return dt.datetime.now(dt.UTC) + jumped[0]
+
+    audit = SqlAuditLog(database, checkpoint_key, clock)
+    rig = Rig(database=database, audit=audit, clock=clock, folder=tmp_path)
+    judge = rig.frames.judge
+
+    def jump(*args: Any, **kwargs: Any) -> Any:
+        jumped[0] = dt.timedelta(days=days)
+        return judge(*args, **kwargs)
+
+    rig.frames.judge = jump  # type: ignore[method-assign]
+    order, before = rig.order(), rig.order(prompt="asked before the jump")
+    assert rig.produce(order) == "released"
+    after = rig.order(prompt="asked after the jump")
+    jumped[0] = dt.timedelta()  # and back
+    assert rig.produce(before) == rig.produce(after) == "released"
+    rig.kinds(order)
+    latest = clock() + abs(dt.timedelta(days=days))
+    assert check_database(database, checkpoint_key.verifier, now=latest).ok

@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve work test fuzz lint fix bench-watermark bench-fingerprint bench-prompts bench-frames bench-generator bench-audit bench-crash train-embedded train-prompts clean
+.PHONY: help setup demo serve work test fuzz lint fix bench-watermark bench-fingerprint bench-prompts bench-frames bench-generator bench-audit bench-crash bench-load train-embedded train-prompts clean
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -70,6 +70,10 @@ bench-audit: $(READY) ## Audit log: appends and proofs
 
 bench-crash: $(READY) ## Workers killed and frozen, on both databases; what must hold afterwards
 	$(BIN)/python -m tests.bench.crash
+
+bench-load: $(READY) ## Latency of the door at rising rates, jobs a second, cost of the gates
+	$(BIN)/python -m tests.bench.load
+	$(BIN)/python -m tests.bench.gates
 
 train-embedded: $(READY) ## Train the embedded video model; resumes where it stopped
 	$(BIN)/python -m generator.training.train --out .cache/generator/run

@@ -27,16 +27,19 @@ COLUMNS = (
 
 
 class PostgresServer:
-    """A server that ends with this process, its data in a folder that goes with it."""
+    """A server that ends with this process, its data in a folder that goes with it.
 
-    def __init__(self) -> None:
+    Nothing outlives a power cut unless it is ``durable``.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
         # Not below pytest's folder: a run that starts meanwhile closes that to others, and
         # the server, which must not be root, is another.
         self._server = _started(Path(tempfile.mkdtemp(prefix="cinegate-postgres-")))
         self._admin = sa.create_engine(
             self.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool
         )
-        for setting in FAST:
+        for setting in () if durable else FAST:
             self.run(f"ALTER SYSTEM SET {setting}")
         self.run("SELECT pg_reload_conf()")
 

@@ -265,6 +265,10 @@ class Gateway(Registers):
         """
         if faults := self.settings.production_faults():
             raise ConfigurationFault(f"Refused in production: {'; '.join(faults)}.")
+        if self.settings.restoring_dir.exists():
+            raise ConfigurationFault(
+                "A restore into this data folder was not finished: empty it and restore again."
+            )
         self.make_folder()
         secret_folder(self.settings.keys_dir)
         if self.settings.environment == "development":

@@ -262,6 +262,11 @@ class Settings(_Section):
         return self.data_dir / "copies"
 
     @property
+    def restoring_dir(self) -> Path:
+        """Where a restore puts files first; while it is there the instance is not whole."""
+        return self.data_dir / ".restoring"
+
+    @property
     def keys_dir(self) -> Path:
         """Secrets, mode 0700; files inside 0600."""
         return self.data_dir / "keys"

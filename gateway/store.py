@@ -172,6 +172,15 @@ class BlobStore:
         finally:
             copy.unlink(missing_ok=True)
 
+    def present(self, ref: Ref) -> bool:
+        """Whether an object of that name and size is there; its bytes are not read."""
+        try:
+            return bool(self._store(brisk=True).head(ref.name)["size"] == ref.size)
+        except FileNotFoundError:
+            return False
+        except FAULTS as fault:
+            raise unavailable("A stored file cannot be looked up.", fault) from fault
+
     def scopes(self) -> tuple[str, ...]:
         """The jobs that have something here."""
         try:

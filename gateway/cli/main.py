@@ -10,6 +10,7 @@ import typer
 
 from gateway.cli import (
     audit,
+    backups,
     clips,
     demo,
     faces,
@@ -85,6 +86,8 @@ app.command()(service.migrate)
 app.command()(service.serve)
 app.command()(service.work)
 app.command()(service.doctor)
+app.command()(backups.backup)
+app.command()(backups.restore)
 app.command()(demo.demo)
 
 

@@ -82,11 +82,14 @@ class Door:
     only: str = ""
     url: str = ""
     seen: list[str] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
 
     def answer(self, asked: BaseHTTPRequestHandler) -> None:
         size = int(asked.headers.get("content-length", 0))
         body = asked.rfile.read(size)
         self.seen.append(f"{asked.command} {asked.path}")
+        signed = asked.headers.get("authorization", "")
+        self.keys.add(signed.partition("Credential=")[2].partition("/")[0])
         trouble = self.trouble if self.only in ("", asked.command) else ""
         if trouble == "slow":
             time.sleep(HURRY.request + 1)

@@ -81,8 +81,10 @@ def _fill(gateway: Gateway, part: Path) -> Manifest:
     media.sort(key=lambda item: item[0] != "vault")
     files[dump.name] = _kept(dump)
     stores: dict[str, BlobStore] = {"vault": gateway.vault, "released": gateway.released}
-    for store, ref in media:
+    for store, ref, ended in media:
         name = f"{store}/{ref.name}"
+        if ended and not stores[store].present(ref):
+            continue
         try:
             with stores[store].checkout(ref, scratch=part) as copy:
                 (part / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -111,13 +113,14 @@ def _fill(gateway: Gateway, part: Path) -> Manifest:
     return made
 
 
-def _media(session: Session) -> Iterator[tuple[str, Ref]]:
-    """What the rows of this moment need: store and reference, none of them twice.
+def _media(session: Session) -> Iterator[tuple[str, Ref, bool]]:
+    """What the rows of this moment need: store, reference, whether the job had failed.
 
     Of a job that has not ended, also what its stages stand on: a held clip is not made
-    again, and one whose publication is on record is released from what lies there.
+    again, and one whose publication is on record is released from what lies there. Of a
+    failed one whatever is still there.
     """
-    query = sa.select(Video).where(Video.state.not_in(FINAL_STATES - {"released"}))
+    query = sa.select(Video).where(Video.state.not_in(FINAL_STATES - {"released", "failed"}))
     for row in session.scalars(query).all():
         known: set[tuple[str, Ref]] = set()
         if row.sha256 is not None and row.size_bytes is not None:
@@ -132,7 +135,8 @@ def _media(session: Session) -> Iterator[tuple[str, Ref]]:
             for facts in session.scalars(stages):
                 named = (facts.get(part) for part in ("raw", "video", "thumbnail"))
                 known |= {("vault", Ref.from_dict(ref)) for ref in named if ref is not None}
-        yield from known
+        for store, ref in known:
+            yield store, ref, row.state == "failed"
 
 
 def _ended(gateway: Gateway, video_id: str, store: str) -> bool:

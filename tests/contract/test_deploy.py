@@ -64,9 +64,9 @@ def test_systemd_accepts_every_line(unit: Path, installed: Path) -> None:
 
 def test_systemd_would_say_what_is_wrong(installed: Path) -> None:
     broken = installed / "cinegate.service"
-    broken.write_text(broken.read_text(encoding="utf-8").replace("ProtectHome", "ProtectHom"))
+    broken.write_text(broken.read_text(encoding="utf-8").replace("ProtectHome", "ProtectHouse"))
     done = analyze("verify", "--man=no", str(broken))
-    assert "ProtectHom" in done.stderr
+    assert "ProtectHouse" in done.stderr
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -292,3 +293,20 @@ def test_a_copy_is_fetched_once_for_many_requests(
     assert all(store.intact(ref) for _ in range(5))
     assert [line.split()[0] for line in before.seen].count("GET") == 1
     assert [line.split()[0] for line in before.seen].count("HEAD") == 5
+
+
+def test_a_key_that_was_replaced_is_used_without_a_restart(
+    before: Door, object_service: ObjectService
+) -> None:
+    current = [KEY]
+    place = dataclasses.replace(
+        object_service.bucket(url=before.url), credentials=lambda: current[0]
+    )
+    vault = Vault(place)
+    ref = vault.put_bytes(b"original", scope="video_1", suffix="mp4")
+    current[0] = dataclasses.replace(KEY, key_id="AKIATHENEXTONE")
+    deadline = time.monotonic() + 10
+    while before.keys != {KEY.key_id, "AKIATHENEXTONE"}:
+        assert time.monotonic() < deadline
+        assert vault.read(ref) == b"original"
+        time.sleep(0.05)

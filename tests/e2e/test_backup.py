@@ -17,7 +17,7 @@ from gateway.backup.make import Made, back_up
 from gateway.backup.manifest import BackupFault, Manifest
 from gateway.backup.restore import restore
 from gateway.db import Database
-from gateway.errors import ConfigurationFault
+from gateway.errors import ConfigurationFault, StageUnavailable
 from gateway.jobs import migrate_engine
 from gateway.settings import Settings
 from gateway.tables import Video
@@ -221,6 +221,31 @@ def test_an_instance_whose_restore_was_interrupted_does_not_start(
         elsewhere.prepare()
     with pytest.raises(ConfigurationFault, match="not empty"):
         restore(elsewhere, backup)
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        (None, "not installed"),
+        ("echo 'aborting because of server version mismatch' >&2; exit 1", "older than"),
+        ('echo "secret $PGPASSWORD" >&2; exit 3', "failed with code 3"),
+    ],
+)
+def test_a_tool_of_postgresql_that_does_not_serve_is_named(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, told: str
+) -> None:
+    if site.database.is_sqlite:
+        pytest.skip("it needs no tool")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    if script is not None:
+        (tools / "pg_dump").write_text(f"#!/bin/sh\n{script}\n")
+        (tools / "pg_dump").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools))
+    with pytest.raises((ConfigurationFault, StageUnavailable), match=told) as caught:
+        backed_up(site, tmp_path / "backup")
+    assert "secret" not in caught.value.message
+    assert not [path for path in tmp_path.iterdir() if "backup" in path.name]
 
 
 def test_the_commands_tell_what_they_did(site: Site, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from gateway.db import Database
 from gateway.errors import ConfigurationFault, StageUnavailable
 from gateway.jobs import migrate_engine
 from gateway.settings import Settings
-from gateway.tables import Video
+from gateway.tables import Tenant, Video
 from tests.crash_kit import Site
 from tests.e2e.conftest import parsed, run_cli
 from tests.postgres import PostgresServer
@@ -246,6 +248,36 @@ def test_a_tool_of_postgresql_that_does_not_serve_is_named(
         backed_up(site, tmp_path / "backup")
     assert "secret" not in caught.value.message
     assert not [path for path in tmp_path.iterdir() if "backup" in path.name]
+
+
+def test_the_dump_and_what_is_read_beside_it_are_of_one_moment(
+    site: Site, elsewhere: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenant appears after the snapshot was taken and before the dump begins."""
+    if site.database.is_sqlite:
+        pytest.skip("its copy is what is read")
+    real, tools = shutil.which("pg_dump"), tmp_path / "tools"
+    tools.mkdir()
+    (tools / "add.py").write_text(
+        "import datetime as dt\n"
+        "from gateway.db import Database\n"
+        "from gateway.tables import Tenant\n"
+        f"database = Database({site.url!r})\n"
+        "with database.write() as session:\n"
+        "    now = dt.datetime.now(dt.UTC)\n"
+        "    session.add(Tenant(id='tnt_late', name='late', created_at=now))\n"
+    )
+    script = f'#!/bin/sh\n"{sys.executable}" "{tools}/add.py" && exec "{real}" "$@"\n'
+    (tools / "pg_dump").write_text(script)
+    (tools / "pg_dump").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    while site.rig.audit.sequence():
+        pass
+    backed_up(site, tmp_path / "backup")
+    late = sa.select(Tenant.id).where(Tenant.id == "tnt_late")
+    assert site.database.has_any(late)
+    restore(elsewhere, tmp_path / "backup")
+    assert not elsewhere.database.has_any(late)
 
 
 def test_the_commands_tell_what_they_did(site: Site, tmp_path: Path) -> None:

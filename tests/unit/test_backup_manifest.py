@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -118,6 +119,19 @@ def test_a_folder_without_a_manifest_is_no_backup(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").symlink_to(tmp_path / "real.json")
     with pytest.raises(BackupFault, match="no finished backup"):
         Manifest.of(tmp_path)
+
+
+def test_a_folder_that_became_a_link_is_not_followed(tmp_path: Path) -> None:
+    """Also after everything was verified, when the files are read a second time."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "checkpoint.json").write_bytes(b"abc")
+    (tmp_path / "backup").mkdir()
+    (tmp_path / "backup" / "keys").symlink_to(elsewhere)
+    digest = hashlib.sha256(b"abc").hexdigest()
+    files = {"keys/checkpoint.json": Kept(sha256=digest, size=3)}
+    with pytest.raises(BackupFault):
+        list(manifest(files=files).blocks(tmp_path / "backup", "keys/checkpoint.json"))
 
 
 def test_a_pipe_in_a_backup_does_not_hang_the_restore(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ class Housekeeping:
     """Removes what nobody may or need fetch any more. Every act may be repeated.
 
     Raw media of a held clip stays for the reviewer, that of a failed one for as long as it
-    may be tried again.
+    may be tried again. What no row explains stays too: beside a restored database it is what
+    was made since the backup.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Housekeeping:
                 known = sa.select(Video.id, Video.state).where(Video.id.in_(jobs))
                 states = {row.id: row.state for row in session.execute(known)}
             for job in jobs:
-                if states.get(job, "deleted") in FINAL_STATES - {"released"}:
+                if states.get(job) in FINAL_STATES - {"released"}:
                     self._released.clear(job)
 
     def expire(self) -> None:
@@ -160,7 +161,7 @@ class Housekeeping:
         with self._database.read() as session:
             row = session.get(Video, video_id)
         if row is None:
-            return "deleted", False
+            return "unknown", False
         recent = row.completed_at is not None and (
             row.completed_at > self._clock() - self._retention.failed
         )

@@ -227,10 +227,13 @@ class Record:
         raise JobEnded("The job was put back in the queue; this is not its turn any more.")
 
     def state(self, video_id: str) -> str:
-        """A job's state now; one that is not on record counts as deleted."""
+        """A job's state now, "unknown" for one that is not on record.
+
+        Rows are never removed: such a job is one of another database.
+        """
         with self._database.read() as session:
             row = session.get(Video, video_id)
-        return "deleted" if row is None else row.state
+        return "unknown" if row is None else row.state
 
     def facts(self, order: Order, stage: str) -> Facts | None:
         """What a stage recorded earlier, or None when it has not finished."""

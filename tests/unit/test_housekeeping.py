@@ -116,7 +116,6 @@ def test_files_that_nobody_released_leave_the_shelf(rig: Rig) -> None:
     kept, dropped = rig.order(prompt="kept"), rig.order(prompt="dropped")
     assert rig.produce(kept) == "released"
     rig.released.put_bytes(b"left by a crash", scope=dropped.video_id, suffix="mp4")
-    rig.released.put_bytes(b"of no job at all", scope="video_unknown", suffix="mp4")
     rig.clips.delete(rig.caller, dropped.video_id)
     rig.released.put_bytes(b"put while it was deleted", scope=dropped.video_id, suffix="mp4")
     working = rig.order(prompt="working")

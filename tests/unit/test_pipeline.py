@@ -334,3 +334,14 @@ def test_what_the_prompt_speaks_of_is_known_when_the_frames_are_judged(rig: Rig)
     rig.prompts.notes = frozenset({MINOR_NOTE})
     assert rig.produce(rig.order()) == "released"
     assert [known.notes for known in rig.frames.known] == [frozenset({MINOR_NOTE})]
+
+
+def test_what_another_database_explains_is_not_swept_away(rig: Rig) -> None:
+    """A restored database finds in its stores what was made after the backup."""
+    kept = [
+        store.put_bytes(b"newer", scope="video_newer", suffix="mp4")
+        for store in (rig.vault, rig.released)
+    ]
+    rig.housekeeping.tidy()
+    rig.housekeeping.clear_shelf()
+    assert [store.read(ref) for store, ref in zip((rig.vault, rig.released), kept, strict=True)]

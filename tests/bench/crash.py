@@ -51,6 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=1000, help="on each database")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=("sqlite", "postgresql"))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     table = {}
@@ -62,6 +63,8 @@ def main() -> None:
                 ("sqlite", f"sqlite:///{folder / 'crash.db'}"),
                 ("postgresql", server.url(name)),
             ):
+                if options.only not in (None, kind):
+                    continue
                 home = folder / kind
                 home.mkdir()
                 happened, faults = run(url, home, options.kills, options.seed)

@@ -27,6 +27,18 @@ settings.load_profile("steady")
 NOW = dt.datetime(2026, 11, 22, 12, 0, tzinfo=dt.UTC)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run on SQLite alone what says that the database makes no difference."""
+    items[:] = [
+        item
+        for item in items
+        if item.get_closest_marker("one_database") is None
+        or not isinstance(item, pytest.Function)
+        or getattr(item, "callspec", None) is None
+        or item.callspec.params.get("database") != "postgres"
+    ]
+
+
 class TickingClock:
     """A clock that moves a second forward each time it is asked."""
 

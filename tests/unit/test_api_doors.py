@@ -17,6 +17,8 @@ from safety.verdict import Action
 from tests.unit.rig import Rig
 from tests.unit.test_api import StandInGateway, assert_error
 
+pytestmark = pytest.mark.one_database
+
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 

@@ -39,7 +39,7 @@ def test_row_verdict_event_and_job_come_together(rig: Rig) -> None:
 
 
 def test_a_queue_that_fails_leaves_no_trace(rig: Rig) -> None:
-    def enqueue(_session: Any, _video_id: str) -> None:
+    def enqueue(*_: Any, **__: Any) -> None:
         raise RuntimeError("the engine is away")
 
     rig.queue.enqueue = enqueue  # type: ignore[method-assign]

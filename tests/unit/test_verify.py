@@ -26,6 +26,8 @@ from gateway.witnesses import RegisteredClip
 from watermark.payload import Payload
 from watermark.reading import Reading, Span, nothing
 
+pytestmark = pytest.mark.one_database
+
 ALGORITHM = "org.example.cinegate.wm.1"
 CLIP = "00c0ffee00c0ffee"
 OTHER = "0123456789abcdef"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +59,16 @@ class Folder:
         del brisk  # a disk answers or fails
         self.path.mkdir(parents=True, exist_ok=True)
         return LocalStore(self.path, mkdir=True)
+
+    def remove(self, scope: str) -> None:
+        """Remove all below that name, others may be doing the same. Raises OSError.
+
+        Also what no listing shows: the part of a file whose writer was killed, and the
+        empty folder, which would be looked into for ever.
+        """
+        while (self.path / scope).exists():
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(self.path / scope)
 
 
 @dataclass(frozen=True, kw_only=True)

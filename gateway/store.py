@@ -195,6 +195,9 @@ class BlobStore:
         if not _SCOPE.fullmatch(scope):
             raise ValueError("A scope is lower-case letters, digits and underscores.")
         try:
+            if isinstance(self._place, Folder):
+                self._place.remove(scope)
+                return
             store = self._store(brisk=True)
             names = [str(entry["path"]) for page in store.list(f"{scope}/") for entry in page]
         except FileNotFoundError:

@@ -116,6 +116,17 @@ def test_clearing_one_job_leaves_the_others(shelf: Shelf) -> None:
         vault.clear("../video_11")
 
 
+def test_of_a_cleared_job_nothing_is_left_in_the_folder(tmp_path: Path) -> None:
+    """Not the part of a file whose writer was killed either, which no listing shows."""
+    vault = Vault(Folder(tmp_path / "vault"))
+    ref = vault.put_bytes(b"whole", scope="video_1", suffix="mp4")
+    part = tmp_path / "vault" / f"{ref.name}#1"
+    part.write_bytes(b"who")
+    vault.clear("video_1")
+    assert not (tmp_path / "vault" / "video_1").exists()
+    assert vault.scopes() == ()
+
+
 def test_a_file_that_no_single_request_takes_is_refused(shelf: Shelf, tmp_path: Path) -> None:
     path = tmp_path / "huge.mp4"
     with path.open("wb") as out:

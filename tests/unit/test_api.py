@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from gateway.audit.log import SqlAuditLog
@@ -125,6 +126,20 @@ def test_a_retry_under_the_same_key_is_the_same_job(client: TestClient) -> None:
     assert other.headers["x-should-retry"] == "false"
     bad = client.post("/v1/videos", json={"prompt": "a"}, headers={"idempotency-key": " "})
     assert bad.status_code == 400
+
+
+def test_a_database_that_is_away_is_503_and_says_nothing_of_itself(
+    client: TestClient, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> Any:
+        raise sa.exc.OperationalError("SELECT prompt", {}, Exception("db.internal refused"))
+
+    monkeypatch.setattr(type(rig.clips), "get", away)
+    answer = client.get("/v1/videos/video_1")
+    assert_error(answer, 503, "interrupted")
+    assert answer.headers["retry-after"]
+    assert "db.internal" not in answer.text
+    assert "SELECT" not in answer.text
 
 
 def test_a_job_goes_from_queued_to_a_file_with_ranges(client: TestClient, rig: Rig) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +10,11 @@ import numpy as np
 import structlog
 
 from gateway.app import Gateway
+from gateway.census import Census, census
+from gateway.db import DATABASE_AWAY
 from gateway.errors import ConfigurationFault, Error, StageUnavailable
 from gateway.logs import trace
+from gateway.readiness import FRESH_SECONDS, Check, Probe
 from gateway.schema import current, head
 from generator.errors import WeightsMissing as ModelWeightsMissing
 from safety.adapters.faults import AdapterFault
@@ -27,7 +27,12 @@ from watermark.payload import Payload
 
 log = structlog.get_logger(part="doctor")
 
-FRESH_SECONDS = 10.0
+# What only asks the database is asked more often than what moves bytes or runs a model.
+BRISK_SECONDS = 2.0
+JUDGING_SECONDS = 60.0
+OUTBOX_SECONDS = 60.0
+SLOW_PARTS = ("prompts", "frames", "models", "watermark")
+BRISK_PARTS = ("database", "log")
 # An ordinary prompt: a gate that does not allow it cannot allow anything.
 PROBE_PROMPT = "a red ball on a green meadow"
 PROBE_FRAMES = np.full((1, 64, 64, 3), 127, dtype=np.uint8)
@@ -35,27 +40,48 @@ PROBE_CLIP = np.full((1, 144, 256, 3), 127, dtype=np.uint8)
 JUDGE_WEIGHTS = Path(__file__).resolve().parent.parent / "safety" / "weights"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One part's readiness; ``problem`` is a sentence when it is not ready."""
-
-    part: str
-    problem: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether the part can say yes."""
-        return self.problem is None
-
-
 def readiness(gateway: Gateway) -> tuple[Check, ...]:
     """Try each part that must say yes before a clip can be released.
 
     The gates are asked about something harmless, the models' weights are hashed, the database
     and the log are looked at, and an object is written, read and deleted in each store. It
-    takes seconds the first time.
+    takes seconds the first time, and as long as a database hangs.
     """
-    parts: dict[str, Callable[[], object]] = {
+    return tuple(_check(part, ask) for part, ask in _parts(gateway).items())
+
+
+def probes(gateway: Gateway) -> tuple[Probe, ...]:
+    """What a running service is asked: ``readiness``, and whether others do their work.
+
+    No worker need live for clips to be looked up, fetched and verified, so a balancer must
+    not take the service away for want of one.
+    """
+    return (
+        *(
+            Probe(
+                part=part,
+                ask=partial(_check, part, ask),
+                fresh=BRISK_SECONDS if part in BRISK_PARTS else FRESH_SECONDS,
+                patience=JUDGING_SECONDS if part in SLOW_PARTS else 0.0,
+            )
+            for part, ask in _parts(gateway).items()
+        ),
+        Probe(
+            part="outbox",
+            ask=partial(_check, "outbox", lambda: _outbox(gateway)),
+            fresh=BRISK_SECONDS,
+        ),
+        Probe(
+            part="workers",
+            ask=partial(_check, "workers", lambda: _workers(gateway), needed=False),
+            fresh=BRISK_SECONDS,
+            needed=False,
+        ),
+    )
+
+
+def _parts(gateway: Gateway) -> dict[str, Callable[[], object]]:
+    return {
         "settings": lambda: _settings(gateway),
         "database": lambda: _database(gateway),
         "log": lambda: _log(gateway),
@@ -64,11 +90,10 @@ def readiness(gateway: Gateway) -> tuple[Check, ...]:
         "frames": lambda: _frames(gateway),
         "models": lambda: _models(gateway),
         "watermark": lambda: _watermark(gateway),
-        "signing": lambda: gateway.signature,
+        "signing": lambda: _signing(gateway),
         "vault": lambda: gateway.vault.probe(),
         "released": lambda: gateway.released.probe(),
     }
-    return tuple(_check(part, probe) for part, probe in parts.items())
 
 
 def moderators(gateway: Gateway) -> tuple[Check, ...]:
@@ -81,23 +106,6 @@ def moderators(gateway: Gateway) -> tuple[Check, ...]:
     except Exception:  # noqa: BLE001 - ``readiness`` says what is wrong with the gate
         return ()
     return tuple(_check(f"moderator {_called(one)}", partial(_moderator, one)) for one in asked)
-
-
-class Readiness:
-    """``readiness``, asked at most once in FRESH_SECONDS however many callers there are."""
-
-    def __init__(self, ask: Callable[[], tuple[Check, ...]]) -> None:
-        self._ask = ask
-        self._lock = threading.Lock()
-        self._last: tuple[float, tuple[Check, ...]] | None = None
-
-    def __call__(self) -> tuple[Check, ...]:
-        """The checks, at most FRESH_SECONDS old."""
-        with self._lock:
-            now = time.monotonic()
-            if self._last is None or now - self._last[0] > FRESH_SECONDS:
-                self._last = now, self._ask()
-            return self._last[1]
 
 
 def weights(gateway: Gateway) -> dict[str, str]:
@@ -114,22 +122,26 @@ def weights(gateway: Gateway) -> dict[str, str]:
     return found
 
 
-def _check(part: str, probe: Callable[[], object]) -> Check:
+def _check(part: str, ask: Callable[[], object], *, needed: bool = True) -> Check:
+    told = partial(Check, part=part, needed=needed)
     try:
-        probe()
+        ask()
     except Error as fault:
-        return Check(part=part, problem=fault.message)
+        return told(problem=fault.message)
+    except DATABASE_AWAY as fault:
+        log.error("database.away", part=part, trace=trace(fault))
+        return told(problem="The database does not answer.")
     except (
         AdapterFault,
         JudgeWeightsMissing,
         ModelWeightsMissing,
         MarkWeightsRefused,
     ) as fault:
-        return Check(part=part, problem=str(fault))
+        return told(problem=str(fault))
     except Exception as fault:  # noqa: BLE001 - any fault of a part means it is not ready
         log.error("check.failed", part=part, trace=trace(fault))
-        return Check(part=part, problem=f"It failed: {type(fault).__name__}.")
-    return Check(part=part)
+        return told(problem=f"It failed: {type(fault).__name__}.")
+    return told()
 
 
 def _settings(gateway: Gateway) -> None:
@@ -146,6 +158,28 @@ def _log(gateway: Gateway) -> None:
     if gateway.sequencer.fault is not None:
         raise StageUnavailable("The audit log cannot be written or signed.")
     gateway.log.checkpoint()
+
+
+def _census(gateway: Gateway) -> Census:
+    return census(gateway.database, gateway.clock())
+
+
+def _outbox(gateway: Gateway) -> None:
+    if not gateway.sequencer.running:
+        raise StageUnavailable("Nothing here moves events into the audit log.")
+    if (age := _census(gateway).oldest_outbox_event_seconds) > OUTBOX_SECONDS:
+        raise StageUnavailable(f"An event has waited {age:.0f} seconds for the audit log.")
+
+
+def _workers(gateway: Gateway) -> None:
+    if _census(gateway).living_workers == 0:
+        raise StageUnavailable("No worker is alive, so clips wait.")
+
+
+def _signing(gateway: Gateway) -> None:
+    # Loaded once; it may end while the process runs.
+    if gateway.signature.identity.days_left(gateway.clock()) <= 0:
+        raise ConfigurationFault("The signing certificate has expired.")
 
 
 def _prompts(gateway: Gateway) -> None:

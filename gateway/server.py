@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.concurrency import contextmanager_in_threadpool
 
@@ -14,11 +14,13 @@ from gateway.api import moderations, remix, service, verify, videos
 from gateway.api.envelope import install_error_handlers, responder
 from gateway.api.guard import Guard
 from gateway.app import Gateway
-from gateway.doctor import Readiness, readiness
+from gateway.doctor import probes
+from gateway.readiness import Readiness
 from gateway.web import pages
 
 UPLOAD_PATHS = ("/v1/verify", "/verify")
 FORM_OVERHEAD_BYTES = 65_536
+READINESS_THREADS = 4
 
 
 def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
@@ -31,7 +33,8 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
         async with contextmanager_in_threadpool(gateway.running(worker=worker)):
             verify.remove_abandoned_uploads(gateway.settings.work_dir)
             app.state.gateway = gateway
-            app.state.readiness = Readiness(partial(readiness, gateway))
+            app.state.readiness = Readiness(probes(gateway))
+            app.state.readiness_threads = CapacityLimiter(READINESS_THREADS)
             app.state.verifications = asyncio.Semaphore(verify.MAX_AT_ONCE)
             yield
 

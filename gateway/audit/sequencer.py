@@ -32,6 +32,11 @@ class Sequencer:
         """Why the last beat failed, or None when it succeeded."""
         return self._fault
 
+    @property
+    def running(self) -> bool:
+        """Whether the thread is alive."""
+        return self._thread is not None and self._thread.is_alive()
+
     def start(self) -> None:
         """Start the thread; a second call does nothing."""
         if self._thread is None:

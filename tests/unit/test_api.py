@@ -15,7 +15,6 @@ from fastapi.testclient import TestClient
 
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
-from gateway.doctor import Check, Readiness
 from gateway.errors import UnreadableClip
 from gateway.findings import Finding
 from gateway.server import create_app
@@ -373,25 +372,6 @@ def test_an_unforeseen_fault_shows_a_reference_only(
 def test_unknown_addresses_and_methods_use_the_envelope(client: TestClient) -> None:
     assert_error(client.get("/v1/nothing"), 404, "not_found")
     assert client.put("/v1/videos").json()["error"]["code"] == "invalid_value"
-
-
-def test_readiness_tells_the_truth(client: TestClient) -> None:
-    app: Any = client.app
-    app.state.readiness = lambda: (Check(part="log"), Check(part="frames", problem="gone"))
-    response = client.get("/readyz")
-    assert response.status_code == 503
-    assert response.json()["checks"] == {"log": "ok", "frames": "gone"}
-    assert client.get("/healthz").json() == {"status": "ok"}
-
-
-def test_many_callers_of_readiness_cost_one_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    ready = Readiness(lambda: asked.append(1) or (Check(part="log"),))  # type: ignore[func-returns-value]
-    assert [ready()[0].ok for _ in range(5)] == [True] * 5
-    assert len(asked) == 1
-    monkeypatch.setattr("gateway.doctor.FRESH_SECONDS", -1.0)
-    ready()
-    assert len(asked) == 2
 
 
 def test_every_route_declares_its_errors(client: TestClient) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from gateway import judges, shelves
+from gateway.census import census
 from gateway.clips import Clips
 from gateway.confined import foreign_credentials
 from gateway.errors import ConfigurationFault
@@ -37,6 +39,7 @@ from gateway.seams import StepRunner
 from gateway.signature import Signature, load_signature, own_organisation
 from gateway.store import Released, Vault
 from gateway.tables import StageRow
+from gateway.telemetry import Telemetry
 from gateway.verify import Verifier
 from generator.cards import ModelCard, read_card
 from generator.diffusion import DiffusersGenerator
@@ -49,6 +52,7 @@ from safety.rewrite import Rewriter
 from safety.submission import SubmissionGate
 from watermark.watermarker import Watermarker
 
+DAY_SECONDS = 86_400
 EMBEDDED = Path(__file__).resolve().parent.parent / "generator" / "weights" / "embedded"
 
 
@@ -203,13 +207,15 @@ class Gateway(Registers):
             released=self.released,
             limits=self.settings.limits,
             clock=self.clock,
+            observer=self.telemetry,
         )
 
     @cached_property
     def retries(self) -> Retries:
         """Puts jobs back in the queue."""
         keep = self.settings.retention
-        return Retries(self.database, self.log, self.queue, self.clock, keep)
+        told = self.telemetry
+        return Retries(self.database, self.log, self.queue, self.clock, keep, told)
 
     @cached_property
     def housekeeping(self) -> Housekeeping:
@@ -222,6 +228,19 @@ class Gateway(Registers):
             limits=self.settings.limits,
             retention=self.settings.retention,
             clock=self.clock,
+        )
+
+    @cached_property
+    def telemetry(self) -> Telemetry:
+        """What this process does, counted."""
+        return Telemetry(
+            {
+                "database": lambda: asdict(census(self.database, self.clock())),
+                "certificate": lambda: {
+                    "certificate_seconds": self.signature.identity.days_left(self.clock())
+                    * DAY_SECONDS
+                },
+            }
         )
 
     def pipeline(self, steps: StepRunner, *, scratch: Path, tsa_url: str) -> Pipeline:
@@ -312,6 +331,8 @@ class Gateway(Registers):
         self.prepare()
         with ExitStack() as stack:
             stack.callback(self.close)
+            if (metrics := self.settings.metrics).port:
+                stack.enter_context(self.telemetry.exposed(metrics.host, metrics.port))
             self.sequencer.start()
             stack.callback(self.sequencer.stop)
             if worker:
@@ -320,6 +341,7 @@ class Gateway(Registers):
                     database=self.database,
                     lease_seconds=self.settings.lease_seconds,
                     share=share,
+                    observer=self.telemetry,
                     scratch=self.settings.work_dir,
                     record=self.record,
                     retries=self.retries,

@@ -25,7 +25,7 @@ from gateway.record import (
     verdict_row,
 )
 from gateway.rewrites import Rewrites
-from gateway.seams import Enqueue, Permits, SubmissionJudge
+from gateway.seams import UNOBSERVED, Enqueue, Observer, Permits, SubmissionJudge
 from gateway.settings import Limits
 from gateway.store import Ref, Released
 from gateway.tables import Video
@@ -54,7 +54,9 @@ class Clips:
         released: Released,
         limits: Limits,
         clock: Clock,
+        observer: Observer = UNOBSERVED,
     ) -> None:
+        self._observer = observer
         self._allowance = Allowance(database, limits, clock)
         self._idempotency = Idempotency(database, limits, clock)
         self._database = database
@@ -191,6 +193,8 @@ class Clips:
             self._idempotency.note(session, *tried, video_id=row.id)
             if not held:
                 self._queue.enqueue(session, row.id, turn=row.turn)
+        if held:
+            self._observer.clip_ended("held")
         return row
 
     def get(self, caller: Caller, video_id: str) -> Video:
@@ -330,6 +334,7 @@ class Clips:
                 self._rewrites.note_offered(session, caller.tenant_id, subject, other)
             tried = (caller.tenant_id, wish.idempotency_key, mark)
             self._idempotency.note(session, *tried, refusal=refusal)
+        self._observer.request_refused(str(told["category"] or "none"))
         return refusal
 
     def _request_event(

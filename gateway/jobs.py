@@ -27,7 +27,7 @@ from gateway.pipeline import Pipeline
 from gateway.production import Production, StoppableSteps, failure
 from gateway.record import Record
 from gateway.retries import Retries
-from gateway.seams import StepRunner
+from gateway.seams import UNOBSERVED, Observer, StepRunner
 
 QUEUE = "clips"
 FINISH_QUEUE = "clips.finish"
@@ -123,6 +123,7 @@ class Worker:
         pipeline: Callable[[StepRunner, Path], Pipeline],
         lease_seconds: float,
         share: Share = Share.ALL,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self._database = database
         self._scratch = scratch
@@ -130,6 +131,7 @@ class Worker:
         self._retries = retries
         self._housekeeping = housekeeping
         self._share = share
+        self._observer = observer
         self._busy = threading.Lock()
         self._mine: set[str] = set()
         self._dropped: set[str] = set()
@@ -153,7 +155,8 @@ class Worker:
         # starts slowly or a sweep takes long.
         self._threads = [_repeat("lease", beat, (self._lease.renew,), until=self._gone)]
         worker = self._lease.worker
-        pipeline = self._make_pipeline(StoppableSteps(self._stopping), self._scratch / worker)
+        steps = StoppableSteps(self._stopping, self._observer)
+        pipeline = self._make_pipeline(steps, self._scratch / worker)
         config: DBOSConfig = {
             "name": "cinegate",
             "system_database_url": self._database.url,
@@ -171,6 +174,7 @@ class Worker:
             housekeeping=self._housekeeping,
             stopping=self._stopping,
             model_only=self._share is Share.MODEL,
+            observer=self._observer,
         )
 
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MAX_RECOVERIES)
@@ -251,8 +255,10 @@ class Worker:
         lost = DBOS.list_workflows(status=list(LOST), name=WORKFLOW, sort_desc=True, limit=100)
         for job in lost:
             order = self._record.order(job.workflow_id.partition(".")[0])
-            if order.run == _run_of(job.workflow_id):
-                self._record.end(order, "failed", refusal=failure(None))
+            if order.run == _run_of(job.workflow_id) and self._record.end(
+                order, "failed", refusal=failure(None)
+            ):
+                self._observer.clip_ended("failed")
 
 
 def _run_of(workflow_id: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from gateway.orders import Order
 from gateway.pipeline import Pipeline
 from gateway.record import FINAL_STATES, Facts, JobEnded, Record, Stopped
 from gateway.retries import Retries
+from gateway.seams import UNOBSERVED, Observer
 
 AWAY_SECONDS = 1.0
 
@@ -47,8 +49,9 @@ class StoppableSteps:
     for the healthy one.
     """
 
-    def __init__(self, stopping: threading.Event) -> None:
+    def __init__(self, stopping: threading.Event, observer: Observer = UNOBSERVED) -> None:
         self._stopping = stopping
+        self._observer = observer
 
     def run(self, name: str, effect: Callable[[], Facts]) -> Facts:
         """The effect's facts. Our own errors pass as they are, others as StageFault.
@@ -56,6 +59,21 @@ class StoppableSteps:
         A file that cannot be written or a connection that breaks is an interruption.
         """
         self.checkpoint()
+        started, outcome = time.monotonic(), "failed"
+        try:
+            facts = self._guarded(name, effect)
+            outcome = "done"
+        except (Interrupted, *DATABASE_AWAY):
+            outcome = "interrupted"
+            raise
+        except (JobEnded, NotMine):
+            outcome = "left"
+            raise
+        finally:
+            self._observer.stage_ended(name, outcome, time.monotonic() - started)
+        return facts
+
+    def _guarded(self, name: str, effect: Callable[[], Facts]) -> Facts:
         try:
             return effect()
         except (Error, Stopped, *DATABASE_AWAY):
@@ -83,6 +101,7 @@ class Production:
     housekeeping: Housekeeping
     stopping: threading.Event = field(default_factory=threading.Event)
     model_only: bool = False
+    observer: Observer = UNOBSERVED
 
     def bring_to_an_end(self, video_id: str, run: int = 0) -> str:
         """Run a job's stages and return its state; a fault ends it as failed.
@@ -113,10 +132,11 @@ class Production:
                 self.retries.hand_over(order)
             else:
                 self.pipeline.run(order)
+                self.observer.clip_ended("released")
         except JobEnded:
             log.info("job.ended_early")
         except Stopped as stop:
-            self.record.end(order, stop.state, refusal=stop.refusal)
+            self._end(order, stop.state, stop.refusal)
         except DATABASE_AWAY:
             raise
         except Exception as fault:
@@ -125,7 +145,7 @@ class Production:
             log.error("job.failed", trace=trace(fault))
             waits = isinstance(fault, Interrupted)
             if not (waits and self.retries.later(order, code=Interrupted.code)):
-                self.record.end(order, "failed", refusal=failure(fault))
+                self._end(order, "failed", failure(fault))
         now = self.record.order(order.video_id)
         state = self.record.state(order.video_id)
         if now.run != order.run:
@@ -137,6 +157,10 @@ class Production:
                 log.warning("tidy.failed", trace=trace(fault))
             return state
         raise NotMine
+
+    def _end(self, order: Order, state: str, refusal: Facts) -> None:
+        if self.record.end(order, state, refusal=refusal):
+            self.observer.clip_ended(state)
 
 
 def failure(fault: BaseException | None) -> dict[str, Any]:

@@ -300,14 +300,17 @@ class Record:
         with self._database.read() as session:
             self._living(session, order)
 
-    def end(self, order: Order, state: str, *, refusal: Facts) -> None:
-        """Close the job as refused, held or failed; a final state, or another's job, stays."""
+    def end(self, order: Order, state: str, *, refusal: Facts) -> bool:
+        """Close the job as refused, held or failed; a final state, or another's job, stays.
+
+        Says whether it was closed now.
+        """
         with self._database.write() as session:
             row = self._locked(session, order)
             if row is None or row.state in FINAL_STATES or row.state == state:
-                return
+                return False
             if row.claim != order.claim:
-                return
+                return False
             row.state, row.refusal = state, refusal
             row.completed_at = None if state == "held" else self._clock()
             facts = {
@@ -317,6 +320,7 @@ class Record:
             }
             step = row.stage if order.run == 0 else f"{row.stage}.{order.run}"
             self._audit.record(session, _event(order, step, ENDINGS[state], facts))
+        return True
 
     def _living(self, session: Session, order: Order) -> Video:
         row = self._locked(session, order)

@@ -13,7 +13,7 @@ from gateway.db import Database
 from gateway.errors import Conflict, NotFound
 from gateway.orders import Order
 from gateway.record import AuditOutbox, Clock
-from gateway.seams import Enqueue
+from gateway.seams import UNOBSERVED, Enqueue, Observer
 from gateway.settings import Retention
 from gateway.tables import Video
 
@@ -39,12 +39,14 @@ class Retries:
         queue: Enqueue,
         clock: Clock,
         retention: Retention,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self._database = database
         self._audit = audit
         self._queue = queue
         self._clock = clock
         self._keep = retention.failed
+        self._observer = observer
 
     def later(self, order: Order, *, code: str) -> bool:
         """Put back a job whose stage was interrupted, to wait longer each time.
@@ -61,6 +63,7 @@ class Retries:
             row.tries += 1
             facts: dict[str, Fact] = {"stage": row.stage, "code": code, "tries": row.tries}
             self._again(session, row, EventKind.VIDEO_DELAYED, facts, delay=pause(row.tries))
+        self._observer.job_put_back(row.stage)
         return True
 
     def hand_over(self, order: Order) -> None:

@@ -140,6 +140,56 @@ class Enqueue(Protocol):
         """
 
 
+class Observer(Protocol):
+    """Is told what happens, and changes nothing; ``gateway.telemetry`` has the real one.
+
+    Every word is one of our own code, and none names a tenant, a clip or what was asked.
+    """
+
+    def request_answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """A request to this pattern of a path had its answer."""
+
+    def request_refused(self, category: str) -> None:
+        """The prompt gate refused a request at the door; retries of it do not count."""
+
+    def clip_ended(self, state: str) -> None:
+        """A clip was released, refused or held, or has failed."""
+
+    def stage_ended(self, stage: str, outcome: str, seconds: float) -> None:
+        """A stage ran: done, interrupted, failed, or left to others."""
+
+    def job_put_back(self, stage: str) -> None:
+        """A job that was interrupted at this stage waits for another try."""
+
+    def file_verified(self, finding: str) -> None:
+        """A file from outside was examined."""
+
+
+class Unobserved:
+    """The observer of a process that nobody watches."""
+
+    def request_answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Not counted."""
+
+    def request_refused(self, category: str) -> None:
+        """Not counted."""
+
+    def clip_ended(self, state: str) -> None:
+        """Not counted."""
+
+    def stage_ended(self, stage: str, outcome: str, seconds: float) -> None:
+        """Not counted."""
+
+    def job_put_back(self, stage: str) -> None:
+        """Not counted."""
+
+    def file_verified(self, finding: str) -> None:
+        """Not counted."""
+
+
+UNOBSERVED = Unobserved()
+
+
 class StepRunner(Protocol):
     """Runs one effect: plainly in tests, durably in production."""
 

@@ -13,6 +13,7 @@ from fastapi.concurrency import contextmanager_in_threadpool
 from gateway.api import moderations, remix, service, verify, videos
 from gateway.api.envelope import install_error_handlers, responder
 from gateway.api.guard import Guard
+from gateway.api.traffic import Traffic
 from gateway.app import Gateway
 from gateway.doctor import probes
 from gateway.readiness import Readiness
@@ -60,4 +61,5 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
             else limits.max_body_bytes
         ),
     )
+    app.add_middleware(Traffic, observer=gateway.telemetry)
     return app

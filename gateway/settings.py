@@ -214,6 +214,13 @@ class Storage(_Section):
         return self
 
 
+class Metrics(_Section):
+    """Where Prometheus may ask, never where clients do; port 0: nowhere."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+
+
 class Settings(_Section):
     """Everything the composition root needs to know.
 
@@ -240,6 +247,7 @@ class Settings(_Section):
     provenance: Provenance = Provenance()
     watermark: Watermark = Watermark()
     storage: Storage = Storage()
+    metrics: Metrics = Metrics()
 
     @property
     def database(self) -> str:

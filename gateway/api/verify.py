@@ -77,6 +77,7 @@ async def examine_upload(request: Request) -> Report:
             raise RateLimited("Too many files are being checked; try again soon.") from fault
         try:
             report: Report = await run_in_threadpool(gateway.verifier.verify, path)
+            gateway.telemetry.file_verified(str(report.finding))
             return report
         finally:
             gate.release()

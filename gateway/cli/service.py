@@ -23,8 +23,19 @@ from gateway.cli.common import (
 )
 from gateway.doctor import moderators, readiness, weights
 from gateway.jobs import Share
+from gateway.settings import Metrics
 
 WAKE_SECONDS = 0.5
+
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        help="Port for Prometheus; 0: none.",
+        min=0,
+        max=65535,
+        show_default="[metrics] of the settings",
+    ),
+]
 
 
 def migrate(
@@ -50,6 +61,7 @@ def serve(
     worker: Annotated[  # noqa: FBT002 - a command-line flag
         bool, typer.Option(help="Also make clips in this process.")
     ] = True,
+    metrics_port: MetricsPort = None,
     data_dir: DataDir = None,
 ) -> None:
     """Run the API, the pages and one worker in this process."""
@@ -58,7 +70,7 @@ def serve(
     from gateway.server import create_app
 
     with errors_as_exits(as_json=False):
-        gateway = gateway_for(context, data_dir)
+        gateway = _watched(gateway_for(context, data_dir), metrics_port)
         gateway.prepare()
         settings = gateway.settings
         address, number = host or settings.host, port or settings.port
@@ -84,6 +96,7 @@ def work(
             help="all of a clip; 'model': what needs the model; 'gates': what comes after.",
         ),
     ] = Share.ALL,
+    metrics_port: MetricsPort = None,
     data_dir: DataDir = None,
 ) -> None:
     """Run a worker alone; stop it with Ctrl-C or SIGTERM."""
@@ -91,12 +104,20 @@ def work(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
     with errors_as_exits(as_json=False):
-        gateway = gateway_for(context, data_dir)
+        gateway = _watched(gateway_for(context, data_dir), metrics_port)
         with gateway.running(worker=True, share=share):
             out.print("The worker waits for clips.")
             # In short waits: a signal that another thread took wakes nobody here.
             while not asked.wait(WAKE_SECONDS):
                 pass
+
+
+def _watched(gateway: Gateway, port: int | None) -> Gateway:
+    """The instance with its metrics at this port, if one was given."""
+    if port is not None:
+        metrics = Metrics(host=gateway.settings.metrics.host, port=port)
+        gateway.settings = gateway.settings.model_copy(update={"metrics": metrics})
+    return gateway
 
 
 def doctor(

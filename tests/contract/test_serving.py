@@ -29,6 +29,7 @@ class Instance:
     def __init__(self, rig: Rig) -> None:
         self.settings = Settings(data_dir=rig.folder)
         self.keys, self.clips, self.released = rig.keys, rig.clips, rig.released
+        self.telemetry = rig.observer
 
     @contextlib.contextmanager
     def running(self, *, worker: bool) -> Iterator[Instance]:

@@ -20,6 +20,7 @@ from gateway.production import Production
 from gateway.record import Record
 from gateway.retries import Retries
 from gateway.rewrites import Rewrites
+from gateway.seams import UNOBSERVED
 from gateway.settings import Limits, Retention
 from gateway.store import Released, Vault
 from gateway.tables import Video
@@ -58,6 +59,7 @@ class Rig:
     steps: Any = field(default_factory=PlainSteps)
     permits: Any = field(default_factory=FakePermits)
     offers: Any = field(default_factory=FakeOffers)
+    observer: Any = UNOBSERVED
     retention: Retention = field(default_factory=lambda: Retention(failed_hours=0))
     places: dict[str, Place] = field(default_factory=dict)
     limits: Limits = field(
@@ -97,6 +99,7 @@ class Rig:
             released=self.released,
             limits=self.limits,
             clock=self.clock,
+            observer=self.observer,
         )
 
     @property
@@ -134,7 +137,8 @@ class Rig:
 
     @property
     def retries(self) -> Retries:
-        return Retries(self.database, self.audit, self.queue, self.clock, self.retention)
+        known = (self.audit, self.queue, self.clock, self.retention)
+        return Retries(self.database, *known, self.observer)
 
     @property
     def housekeeping(self) -> Housekeeping:
@@ -155,6 +159,7 @@ class Rig:
             record=self.record,
             retries=self.retries,
             housekeeping=self.housekeeping,
+            observer=self.observer,
         )
 
     def produce(self, order: Order) -> str:

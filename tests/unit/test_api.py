@@ -65,6 +65,7 @@ class StandInGateway:
         self.released = rig.released
         self.cards: dict[str, Any] = {}
         self.verifier = StandInVerifier()
+        self.telemetry = rig.observer
 
     @contextlib.contextmanager
     def running(self, *, worker: bool) -> Iterator[StandInGateway]:

@@ -17,8 +17,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from gateway.errors import ConfigurationFault
+from gateway.findings import Finding
 from gateway.logs import trace
+from gateway.pipeline import STAGES
 from gateway.question import Question
+from safety.verdict import Category
 
 SCRAPE_SECONDS = 2.0
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -80,10 +83,16 @@ class Telemetry:
             "put_back", "Jobs that were interrupted, and wait for another try.", "stage"
         )
         self._verified = self._counter("verified", "Files that were examined.", "finding")
-        for state in ENDED:
-            self._ended.labels(state)
-        for source in sources:
-            errors.labels(source)
+        # A first case must be seen as a rise, and not as a series that begins at one.
+        for counter, words in (
+            (self._ended, ENDED),
+            (self._refusals, Category),
+            (self._put_back, STAGES),
+            (self._verified, Finding),
+            (errors, sources),
+        ):
+            for word in words:
+                counter.labels(word)
 
     def request_answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """See ``gateway.seams.Observer``."""

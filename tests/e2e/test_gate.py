@@ -17,6 +17,7 @@ import pytest
 from gateway.media.codec import Mp4Codec
 from gateway.media.frames import Frames
 from tests.e2e.conftest import PROMPT, SIZE, Instance, parsed, run_cli
+from tests.e2e.test_watching import readiness
 
 
 def verify(instance: Instance, content: bytes) -> Any:
@@ -234,7 +235,7 @@ def test_models_are_listed_with_their_cards(instance: Instance) -> None:
 
 
 def test_the_gateway_is_ready_and_its_pages_answer(instance: Instance) -> None:
-    ready = instance.http.get("/readyz")
+    ready = readiness(instance.url, degraded=False)
     assert ready.status_code == 200, ready.text
     assert "AI-made" in instance.http.get("/").text
 

@@ -61,6 +61,9 @@ class Scrape:
     def value(self, name: str, **labels: str) -> float | None:
         return self.series.get((f"cinegate_{name}", frozenset(labels.items())))
 
+    def risen(self, name: str) -> dict[frozenset[tuple[str, str]], float]:
+        return {labels: value for labels, value in self.of(name).items() if value}
+
     def of(self, name: str) -> dict[frozenset[tuple[str, str]], float]:
         return {labels: v for (n, labels), v in self.series.items() if n == f"cinegate_{name}"}
 
@@ -118,9 +121,10 @@ def test_what_was_made_is_counted(client: TestClient, rig: Rig, port: int) -> No
     assert rig.production.bring_to_an_end(orders[1].video_id, 0) == "refused"
     seen = Scrape(port)
     ended = {"released": 2, "refused": 1, "held": 1, "failed": 1}
+    assert Scrape(port).value("put_back_total", stage="check") == 0
     for state, count in ended.items():
         assert seen.value("clips_ended_total", state=state) == count, state
-    assert seen.of("put_back_total") == {frozenset({("stage", "sign")}): 1}
+    assert seen.risen("put_back_total") == {frozenset({("stage", "sign")}): 1}
     counts = {tuple(sorted(labels)): v for labels, v in seen.of("stage_seconds_count").items()}
 
     def runs(stage: str, outcome: str) -> float:
@@ -174,9 +178,9 @@ def test_what_came_in_is_counted_by_pattern(
     assert seen.value("requests_total", **posts, status="2xx") == 2
     assert seen.value("requests_total", **posts, status="4xx") == 2
     assert seen.value("request_seconds_count", **posts) == 4
-    assert seen.of("refusals_total") == {frozenset({("category", "violence")}): 1}
+    assert seen.risen("refusals_total") == {frozenset({("category", "violence")}): 1}
     assert seen.value("clips_ended_total", state="held") == 1
-    assert seen.of("verified_total") == {frozenset({("finding", "made_here")}): 1}
+    assert seen.risen("verified_total") == {frozenset({("finding", "made_here")}): 1}
     for word in (video, "red ball", "bad", rig.caller.tenant_id, "video_other"):
         assert word not in seen.text
 

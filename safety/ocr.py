@@ -88,8 +88,8 @@ The recogniser passes over letters that it does not know: a line of them comes o
 WORD = 2.0
 WORD_CERTAINTY = 0.7
 """What is as long as this against its height, and as certainly made of letters, is text even
-if nobody can read it. Eyes, wheels and windows are found as well, but rarely so; the legs of the
-embedded model's cats up to 1.85. Shorter words in letters that cannot be read pass.
+if nobody can read it. Eyes, wheels and windows are found as well, but rarely so; the legs of
+the embedded model's cats up to 1.85. Shorter words in letters that cannot be read pass.
 """
 
 LINE = 3.5

@@ -416,3 +416,28 @@ def test_a_job_that_no_thread_runs_any_more_is_picked_up(rig: Rig, worker: Worke
     assert rig.row(order).state == "in_progress"
     until(ended(rig, order))
     assert rig.row(order).state == "released"
+
+
+def test_the_engine_forgets_what_ended_long_ago_and_nothing_else(
+    rig: Rig, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(rig)
+    rig.frames.judge = gate.judge  # type: ignore[method-assign]
+    ended_one = rig.order()
+    worker.start()
+    until(ended(rig, ended_one))
+    rig.frames.judge = gate  # type: ignore[assignment,method-assign]
+    under_way = rig.order(prompt="another ball")
+    assert gate.reached.wait(20)
+
+    def known() -> set[str]:
+        with rig.database.read() as session:
+            rows = f"SELECT workflow_uuid FROM {engine_table(rig.database)}"
+            return set(session.connection().exec_driver_sql(rows).scalars())
+
+    assert known() == {ended_one.video_id, under_way.video_id}
+    monkeypatch.setattr(jobs, "ENGINE_DAYS", 0)
+    until(lambda: known() == {under_way.video_id})
+    gate.opened.set()
+    until(ended(rig, under_way))
+    assert rig.row(ended_one).state == "released"

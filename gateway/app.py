@@ -40,6 +40,7 @@ from gateway.signature import Signature, load_signature, own_organisation
 from gateway.store import Released, Vault
 from gateway.tables import StageRow
 from gateway.telemetry import Telemetry
+from gateway.tracing import Tracing, exported
 from gateway.verify import Verifier
 from generator.cards import ModelCard, read_card
 from generator.diffusion import DiffusersGenerator
@@ -190,7 +191,7 @@ class Gateway(Registers):
     @cached_property
     def queue(self) -> JobQueue:
         """Where accepted requests wait."""
-        return JobQueue(self.settings.database)
+        return JobQueue(self.settings.database, self.tracing.origin)
 
     @cached_property
     def clips(self) -> Clips:
@@ -229,6 +230,12 @@ class Gateway(Registers):
             retention=self.settings.retention,
             clock=self.clock,
         )
+
+    @cached_property
+    def tracing(self) -> Tracing:
+        """Where spans of requests, clips and stages go; nowhere unless the settings say so."""
+        endpoint = self.settings.tracing.endpoint
+        return Tracing() if endpoint is None else exported(endpoint)
 
     @cached_property
     def telemetry(self) -> Telemetry:
@@ -342,6 +349,7 @@ class Gateway(Registers):
                     lease_seconds=self.settings.lease_seconds,
                     share=share,
                     observer=self.telemetry,
+                    tracing=self.tracing,
                     scratch=self.settings.work_dir,
                     record=self.record,
                     retries=self.retries,
@@ -361,7 +369,7 @@ class Gateway(Registers):
 
     def close(self) -> None:
         """Close connections; the instance may be opened again."""
-        for part in ("queue", "database"):
+        for part in ("queue", "tracing", "database"):
             if part in self.__dict__:
                 opened = self.__dict__.pop(part)
-                opened.close() if part == "queue" else opened.dispose()
+                opened.dispose() if part == "database" else opened.close()

@@ -28,6 +28,7 @@ from gateway.production import Production, StoppableSteps, failure
 from gateway.record import Record
 from gateway.retries import Retries
 from gateway.seams import UNOBSERVED, Observer, StepRunner
+from gateway.tracing import Tracing
 
 QUEUE = "clips"
 FINISH_QUEUE = "clips.finish"
@@ -55,8 +56,11 @@ def migrate_engine(database_url: str) -> None:
 class JobQueue:
     """Enqueues clips from any process; opens its connection on first use."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(
+        self, database_url: str, origin: Callable[[], str | None] = lambda: None
+    ) -> None:
         self._url = database_url
+        self._origin = origin
         self._client: DBOSClient | None = None
         self._lock = threading.Lock()
 
@@ -70,7 +74,10 @@ class JobQueue:
         delay: float = 0.0,
         finish: bool = False,
     ) -> None:
-        """See ``gateway.seams.Enqueue``; the same run again is harmless."""
+        """See ``gateway.seams.Enqueue``; the same run again is harmless.
+
+        The job carries the trace of whoever enqueues it, when there is one.
+        """
         with self._lock:
             if self._client is None:
                 self._client = DBOSClient(
@@ -80,14 +87,16 @@ class JobQueue:
             "workflow_name": WORKFLOW,
             "queue_name": FINISH_QUEUE if finish else QUEUE,
             # The run stands here and not beside the video's id: a worker of the release
-            # before knows one argument only.
+            # before knows one argument only. (A second one is there while traces are on.)
             "workflow_id": f"{video_id}.{run}" if run else video_id,
             "app_version": APPLICATION_VERSION,
             "priority": turn,
         }
         if delay > 0:
             options["delay_seconds"] = delay
-        self._client.enqueue_in_transaction(session, options, video_id)
+        origin = self._origin()
+        carried = (video_id,) if origin is None else (video_id, origin)
+        self._client.enqueue_in_transaction(session, options, *carried)
 
     def close(self) -> None:
         """Close the connection."""
@@ -124,6 +133,7 @@ class Worker:
         lease_seconds: float,
         share: Share = Share.ALL,
         observer: Observer = UNOBSERVED,
+        tracing: Tracing | None = None,
     ) -> None:
         self._database = database
         self._scratch = scratch
@@ -132,6 +142,7 @@ class Worker:
         self._housekeeping = housekeeping
         self._share = share
         self._observer = observer
+        self._tracing = tracing or Tracing()
         self._busy = threading.Lock()
         self._mine: set[str] = set()
         self._dropped: set[str] = set()
@@ -155,7 +166,7 @@ class Worker:
         # starts slowly or a sweep takes long.
         self._threads = [_repeat("lease", beat, (self._lease.renew,), until=self._gone)]
         worker = self._lease.worker
-        steps = StoppableSteps(self._stopping, self._observer)
+        steps = StoppableSteps(self._stopping, self._observer, self._tracing)
         pipeline = self._make_pipeline(steps, self._scratch / worker)
         config: DBOSConfig = {
             "name": "cinegate",
@@ -175,17 +186,18 @@ class Worker:
             stopping=self._stopping,
             model_only=self._share is Share.MODEL,
             observer=self._observer,
+            tracing=self._tracing,
         )
 
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MAX_RECOVERIES)
-        def produce(video_id: str) -> str:
+        def produce(video_id: str, origin: str | None = None) -> str:
             job = str(DBOS.workflow_id)
             self._mine.add(job)
             try:
                 # One clip at a time, from whichever queue.
                 with self._busy:
                     self._idle.clear()
-                    return production.bring_to_an_end(video_id, _run_of(job))
+                    return production.bring_to_an_end(video_id, _run_of(job), origin=origin)
             finally:
                 self._idle.set()
                 self._mine.discard(job)

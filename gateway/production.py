@@ -19,6 +19,7 @@ from gateway.pipeline import Pipeline
 from gateway.record import FINAL_STATES, Facts, JobEnded, Record, Stopped
 from gateway.retries import Retries
 from gateway.seams import UNOBSERVED, Observer
+from gateway.tracing import Tracing
 
 AWAY_SECONDS = 1.0
 
@@ -49,9 +50,15 @@ class StoppableSteps:
     for the healthy one.
     """
 
-    def __init__(self, stopping: threading.Event, observer: Observer = UNOBSERVED) -> None:
+    def __init__(
+        self,
+        stopping: threading.Event,
+        observer: Observer = UNOBSERVED,
+        tracing: Tracing | None = None,
+    ) -> None:
         self._stopping = stopping
         self._observer = observer
+        self._tracing = tracing or Tracing()
 
     def run(self, name: str, effect: Callable[[], Facts]) -> Facts:
         """The effect's facts. Our own errors pass as they are, others as StageFault.
@@ -75,7 +82,8 @@ class StoppableSteps:
 
     def _guarded(self, name: str, effect: Callable[[], Facts]) -> Facts:
         try:
-            return effect()
+            with self._tracing.span(f"stage {name}", {"cinegate.stage": name}):
+                return effect()
         except (Error, Stopped, *DATABASE_AWAY):
             raise
         except OSError as fault:
@@ -102,15 +110,26 @@ class Production:
     stopping: threading.Event = field(default_factory=threading.Event)
     model_only: bool = False
     observer: Observer = UNOBSERVED
+    tracing: Tracing = field(default_factory=Tracing)
 
-    def bring_to_an_end(self, video_id: str, run: int = 0) -> str:
+    def bring_to_an_end(self, video_id: str, run: int = 0, *, origin: str | None = None) -> str:
         """Run a job's stages and return its state; a fault ends it as failed.
+
+        ``origin`` is the trace that the job carries.
+
 
         Raises NotMine, and leaves the job as it is, when it is neither at an end nor back in
         the queue afterwards: the worker is stopping, or another one took the job over. The
         engine therefore counts as done only what the record says is done. While the database
         is away, it waits.
         """
+        told: dict[str, str | int] = {"cinegate.video": video_id, "cinegate.run": run}
+        with self.tracing.span("clip", told, parent=origin) as span:
+            state = self._ended(video_id, run)
+            span.note("cinegate.state", state)
+            return state
+
+    def _ended(self, video_id: str, run: int) -> str:
         order: Order | None = None
         while True:
             try:

@@ -61,5 +61,5 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
             else limits.max_body_bytes
         ),
     )
-    app.add_middleware(Traffic, observer=gateway.telemetry)
+    app.add_middleware(Traffic, observer=gateway.telemetry, tracing=gateway.tracing)
     return app

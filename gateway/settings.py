@@ -221,6 +221,12 @@ class Metrics(_Section):
     port: int = Field(default=0, ge=0, le=65535)
 
 
+class TraceExport(_Section):
+    """Where traces go: an OTLP/HTTP address of a collector of yours. Without one, nowhere."""
+
+    endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s]{1,1000}$")
+
+
 class Settings(_Section):
     """Everything the composition root needs to know.
 
@@ -248,6 +254,7 @@ class Settings(_Section):
     watermark: Watermark = Watermark()
     storage: Storage = Storage()
     metrics: Metrics = Metrics()
+    tracing: TraceExport = TraceExport()
 
     @property
     def database(self) -> str:

@@ -19,6 +19,7 @@ from gateway.errors import UnreadableClip
 from gateway.findings import Finding
 from gateway.server import create_app
 from gateway.settings import Limits, Settings
+from gateway.tracing import Tracing
 from gateway.verify import Report
 from safety.verdict import Action
 from tests.unit.rig import Rig
@@ -66,6 +67,7 @@ class StandInGateway:
         self.cards: dict[str, Any] = {}
         self.verifier = StandInVerifier()
         self.telemetry = rig.observer
+        self.tracing = Tracing()
 
     @contextlib.contextmanager
     def running(self, *, worker: bool) -> Iterator[StandInGateway]:

@@ -140,7 +140,6 @@ def test_a_clip_that_shows_an_enrolled_person_is_refused_and_says_when(tmp_path:
     codec = Mp4Codec(crf=20, preset="fast", keyframe_seconds=1.0)
     codec.encode([np.repeat(face[None], 12, axis=0)] * 2, clip, fps=24)
     shown = ("classify", str(clip), "--json")
-    assert parsed(run_cli(tmp_path / "data", *shown))["action"] == "allow"
     paper = ("--evidence", str(document), "--reference", "cabinet 3")
     kind = ("--category", "private_likeness")
     enrol = ("faces", "enrol", "ana-b", str(picture), *kind, *paper, "--json")

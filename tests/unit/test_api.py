@@ -24,6 +24,8 @@ from gateway.verify import Report
 from safety.verdict import Action
 from tests.unit.rig import Rig
 
+pytestmark = pytest.mark.one_database
+
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 
 

@@ -27,6 +27,8 @@ from safety.submission import Submission, SubmissionGate
 from safety.verdict import Category, Verdict
 from tests.unit.rig import Rig
 
+pytestmark = pytest.mark.one_database
+
 BOOK = RuleBook.load()
 STYLED = "a fox in the style of Krenz Cushart"
 OFFERED = "a fox in a painterly illustrated style"

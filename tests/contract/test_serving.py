@@ -17,6 +17,7 @@ from gateway.db import Database
 from gateway.server import create_app
 from gateway.settings import Settings
 from gateway.store import Ref
+from gateway.tracing import Tracing
 from tests.object_store import Door, ObjectService, door
 from tests.unit.rig import Rig
 
@@ -30,6 +31,7 @@ class Instance:
         self.settings = Settings(data_dir=rig.folder)
         self.keys, self.clips, self.released = rig.keys, rig.clips, rig.released
         self.telemetry = rig.observer
+        self.tracing = Tracing()
 
     @contextlib.contextmanager
     def running(self, *, worker: bool) -> Iterator[Instance]:

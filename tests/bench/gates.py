@@ -176,10 +176,12 @@ def main() -> None:
     )
     worst = max(row["ratio_all"] for row in rows)
     peaks = [row["peak_mib"] for row in rows]
-    flat = "flat" if max(peaks) <= FLAT * peaks[0] else "NOT flat"
+    flat = "flat over length" if max(peaks) <= FLAT * peaks[0] else "NOT flat over length"
+    if len(rows) < 2:
+        flat = "of one length"
     print(
         f"Gates cost at most {worst:.1f} times plain encoding (goal {GOAL_RATIO:.0f}); peak "
-        f"memory {max(peaks)} MiB (goal {GOAL_MIB:.0f}), {flat} over length."
+        f"memory {max(peaks)} MiB (goal {GOAL_MIB:.0f}), {flat}."
     )
 
 

@@ -28,15 +28,17 @@ NOW = dt.datetime(2026, 11, 22, 12, 0, tzinfo=dt.UTC)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run on SQLite alone what says that the database makes no difference."""
-    items[:] = [
-        item
-        for item in items
-        if item.get_closest_marker("one_database") is None
-        or not isinstance(item, pytest.Function)
-        or getattr(item, "callspec", None) is None
-        or item.callspec.params.get("database") != "postgres"
-    ]
+    """Run on one database alone what is marked so: the one that is named, else SQLite."""
+    items[:] = [item for item in items if _is_for_this_database(item)]
+
+
+def _is_for_this_database(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("one_database")
+    callspec = getattr(item, "callspec", None)
+    if marker is None or callspec is None:
+        return True
+    wanted = marker.args[0] if marker.args else "sqlite"
+    return callspec.params.get("database", wanted) == wanted
 
 
 class TickingClock:

@@ -16,6 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.db import Database
+from gateway.jobs import migrate_engine
+from tests.crash_kit import Site
+
 START_SECONDS = 120
 CLIP_SECONDS = 600
 PROMPT = "a red ball rolling over a green meadow under a blue sky"
@@ -125,3 +129,12 @@ def released(instance: Instance) -> dict[str, Any]:
     content = instance.http.get(f"/v1/videos/{video['id']}/content")
     assert content.status_code == 200
     return {**video, "bytes": content.content}
+
+
+@pytest.fixture
+def site(database: Database, tmp_path: Path) -> Iterator[Site]:
+    """A migrated place on which worker processes live and die."""
+    migrate_engine(database.url)
+    made = Site(database.url, tmp_path)
+    yield made
+    made.close()

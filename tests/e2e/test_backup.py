@@ -225,6 +225,7 @@ def test_an_instance_whose_restore_was_interrupted_does_not_start(
         restore(elsewhere, backup)
 
 
+@pytest.mark.one_database("postgres")
 @pytest.mark.parametrize(
     ("script", "told"),
     [
@@ -236,8 +237,6 @@ def test_an_instance_whose_restore_was_interrupted_does_not_start(
 def test_a_tool_of_postgresql_that_does_not_serve_is_named(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, told: str
 ) -> None:
-    if site.database.is_sqlite:
-        pytest.skip("it needs no tool")
     tools = tmp_path / "tools"
     tools.mkdir()
     if script is not None:
@@ -250,12 +249,11 @@ def test_a_tool_of_postgresql_that_does_not_serve_is_named(
     assert not [path for path in tmp_path.iterdir() if "backup" in path.name]
 
 
+@pytest.mark.one_database("postgres")
 def test_the_dump_and_what_is_read_beside_it_are_of_one_moment(
     site: Site, elsewhere: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tenant appears after the snapshot was taken and before the dump begins."""
-    if site.database.is_sqlite:
-        pytest.skip("its copy is what is read")
     real, tools = shutil.which("pg_dump"), tmp_path / "tools"
     tools.mkdir()
     (tools / "add.py").write_text(
@@ -280,9 +278,8 @@ def test_the_dump_and_what_is_read_beside_it_are_of_one_moment(
     assert not elsewhere.database.has_any(late)
 
 
+@pytest.mark.one_database
 def test_the_commands_tell_what_they_did(site: Site, tmp_path: Path) -> None:
-    if not site.database.is_sqlite:
-        pytest.skip("the commands are the same for both")
     site.ask()
     site.start()
     site.until_ended()
@@ -301,12 +298,11 @@ def test_the_commands_tell_what_they_did(site: Site, tmp_path: Path) -> None:
     assert parsed(run_cli(two, "audit", "check", "--json"))["ok"]
 
 
+@pytest.mark.one_database
 def test_a_log_that_was_changed_in_the_backup_is_told_after_the_restore(
-    backup: Path, elsewhere: Gateway, database: Database
+    backup: Path, elsewhere: Gateway
 ) -> None:
     """Whoever can write the backup can write its manifest; the log still tells."""
-    if not database.is_sqlite:
-        pytest.skip("a custom dump is not edited in place")
     path = backup / "database.sqlite"
     edited = Database(f"sqlite:///{path}")
     with edited.write() as session:

@@ -9,23 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from gateway.db import Database
 from gateway.jobs import migrate_engine
 from gateway.schema import migrate
 from tests.crash_kit import END_SECONDS, Site
 from tests.postgres import PostgresServer
 
 AWAY_SECONDS = 3.0
-
-
-@pytest.fixture
-def site(database: Database, tmp_path: Path) -> Iterator[Site]:
-    migrate_engine(database.url)
-    made = Site(database.url, tmp_path)
-    yield made
-    made.close()
 
 
 def under_way(site: Site, seconds: float = END_SECONDS) -> None:

@@ -6,28 +6,18 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.buckets import Patience
-from gateway.db import Database
 from gateway.jobs import migrate_engine
 from gateway.leases import Lease
 from tests.crash_kit import LEASE_SECONDS, Site, freeze, storm
 from tests.object_store import ObjectService
 
 KILLS = 12
-
-
-@pytest.fixture
-def site(database: Database, tmp_path: Path) -> Iterator[Site]:
-    migrate_engine(database.url)
-    made = Site(database.url, tmp_path)
-    yield made
-    made.close()
 
 
 def reached(site: Site, video_id: str, stage: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -29,6 +30,9 @@ class Allowance:
         self._database = database
         self._limits = limits
         self._clock = clock
+        # Made once: to build a statement costs more than to run it.
+        self._spent, self._level = _bucket_statements(database)
+        self._waiting, self._used, self._oldest = _tenant_statements()
 
     def take(self, caller: Caller) -> None:
         """Spend one request of the key and one of the tenant, or neither: RateLimited.
@@ -60,22 +64,15 @@ class Allowance:
             .where(Tenant.id == caller.tenant_id)
             .with_for_update(key_share=True)
         )
-        mine = sa.select(sa.func.count()).where(Video.tenant_id == caller.tenant_id)
-        waiting = session.scalar(mine.where(Video.state.in_(("queued", "in_progress"))))
+        mine = {"b_tenant": caller.tenant_id}
+        waiting = session.scalar(self._waiting, mine)
         if waiting is None or waiting >= self._limits.max_queued_per_tenant:
             raise RateLimited("Too many of your clips are waiting; try again later.")
         since = self._clock() - DAY
-        charged = (
-            Video.tenant_id == caller.tenant_id,
-            Video.created_at > since,
-            Video.state.not_in(FREE),
-        )
-        used = session.scalar(
-            sa.select(sa.func.coalesce(sa.func.sum(Video.seconds), 0)).where(*charged)
-        )
+        used = session.scalar(self._used, mine | {"b_since": since})
         most = self._limits.clip_seconds_per_day
         if used is None or used + seconds > most:
-            oldest = session.scalar(sa.select(sa.func.min(Video.created_at)).where(*charged))
+            oldest = session.scalar(self._oldest, mine | {"b_since": since})
             wait = DAY if oldest is None else oldest - since
             raise RateLimited(
                 f"Your clips of the last 24 hours would be longer than {most} seconds in all.",
@@ -83,23 +80,51 @@ class Allowance:
             )
 
     def _spend(self, session: Session, name: str, per_second: float, burst: float) -> None:
+        bucket = {"b_name": name, "b_rate": per_second, "b_burst": burst}
+        if session.execute(self._spent, bucket).all():
+            return
+        # Empty, or not there yet.
         now = self._database.now()
         self._database.add_missing(session, RateBucketRow, id=name, tokens=burst, at=now)
-        # A clock that went back refills nothing.
-        gained = sa.case(
-            (now > RateBucketRow.at, (now - RateBucketRow.at) * per_second), else_=0
+        if session.execute(self._spent, bucket).all():
+            return
+        left = float(session.scalar(self._level, bucket) or 0.0)
+        raise RateLimited(
+            "Too many requests; slow down.",
+            retry_after=max(1, math.ceil((1 - left) / per_second)),
         )
-        filled = RateBucketRow.tokens + gained
-        level = sa.case((filled > burst, burst), else_=filled)
-        spent = session.execute(
-            sa.update(RateBucketRow)
-            .where(RateBucketRow.id == name, level >= 1)
-            .values(tokens=level - 1, at=now)
-            .returning(RateBucketRow.id)
-        ).all()
-        if not spent:
-            left = session.scalar(sa.select(level).where(RateBucketRow.id == name)) or 0.0
-            raise RateLimited(
-                "Too many requests; slow down.",
-                retry_after=max(1, math.ceil((1 - left) / per_second)),
-            )
+
+
+def _bucket_statements(database: Database) -> tuple[sa.Executable, sa.Select[Any]]:
+    """Take one from a bucket; what is in it."""
+    now = database.now()
+    name = sa.bindparam("b_name", type_=sa.String)
+    rate = sa.bindparam("b_rate", type_=sa.Double)
+    burst = sa.bindparam("b_burst", type_=sa.Double)
+    # A clock that went back refills nothing.
+    gained = sa.case((now > RateBucketRow.at, (now - RateBucketRow.at) * rate), else_=0)
+    filled = RateBucketRow.tokens + gained
+    level = sa.case((filled > burst, burst), else_=filled)
+    return (
+        sa.update(RateBucketRow)
+        .where(RateBucketRow.id == name, level >= 1)
+        .values(tokens=level - 1, at=now)
+        .execution_options(synchronize_session=False)
+        .returning(RateBucketRow.id),
+        sa.select(level).where(RateBucketRow.id == name),
+    )
+
+
+def _tenant_statements() -> tuple[sa.Select[Any], sa.Select[Any], sa.Select[Any]]:
+    """A tenant's clips under way; its seconds since a time; the first of those."""
+    mine = Video.tenant_id == sa.bindparam("b_tenant", type_=sa.String)
+    charged = (
+        mine,
+        Video.created_at > sa.bindparam("b_since", type_=Video.created_at.type),
+        Video.state.not_in(FREE),
+    )
+    return (
+        sa.select(sa.func.count()).where(mine, Video.state.in_(("queued", "in_progress"))),
+        sa.select(sa.func.coalesce(sa.func.sum(Video.seconds), 0)).where(*charged),
+        sa.select(sa.func.min(Video.created_at)).where(*charged),
+    )

@@ -35,6 +35,18 @@ from safety.verdict import Action, Verdict
 
 MAX_PAGE = 100
 DEFAULT_PAGE = 20
+# Made once: to build a statement costs more than to run it.
+_TWIN = (
+    sa.select(Video)
+    .where(
+        Video.tenant_id == sa.bindparam("b_tenant", type_=sa.String),
+        Video.fingerprint == sa.bindparam("b_mark", type_=sa.String),
+        Video.created_at > sa.bindparam("b_since", type_=Video.created_at.type),
+        Video.state.not_in(("deleted", "failed")),
+    )
+    .order_by(Video.created_at)
+    .limit(1)
+)
 
 
 class Clips:
@@ -288,19 +300,12 @@ class Clips:
             return self._twin(session, caller, mark)
 
     def _twin(self, session: Session, caller: Caller, mark: str) -> Video | None:
-        since = self._clock() - timedelta(seconds=self._limits.dedupe_window_seconds)
-        statement = (
-            sa.select(Video)
-            .where(
-                Video.tenant_id == caller.tenant_id,
-                Video.fingerprint == mark,
-                Video.created_at > since,
-                Video.state.not_in(("deleted", "failed")),
-            )
-            .order_by(Video.created_at)
-            .limit(1)
-        )
-        return session.scalars(statement).one_or_none()
+        known = {
+            "b_tenant": caller.tenant_id,
+            "b_mark": mark,
+            "b_since": self._clock() - timedelta(seconds=self._limits.dedupe_window_seconds),
+        }
+        return session.scalars(_TWIN, known).one_or_none()
 
     def _refuse(
         self,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from safety.circumstances import Audience
 from safety.limits import VETTING, Limits, Rule
 from safety.policy import Policy
+from safety.review import Review
 from safety.verdict import Action, Category, Stage
 from safety.windows import DAWN, DUSK, Window
 
@@ -47,12 +48,29 @@ def _differences(old: Policy, new: Policy) -> Iterator[Difference]:
             now=f"{new.minor_sexual_limit:g}",
             effect=_effect(stricter=new.minor_sexual_limit < old.minor_sexual_limit),
         )
+    yield from _of_review(old.review, new.review)
     for category in Category:
         yield from _of_rules(old.rules[category], new.rules[category])
     before = {window.rule: window for window in old.windows}
     after = {window.rule: window for window in new.windows}
     for name in dict.fromkeys((*before, *after)):
         yield from _of_windows(name, before.get(name), after.get(name))
+
+
+def _of_review(old: Review, new: Review) -> Iterator[Difference]:
+    hours = (f"{old.answer_hours} hours", f"{new.answer_hours} hours")
+    yield from _wording("a person answers within", *hours)
+    if old.second_person != new.second_person:
+        more, fewer = (
+            new.second_person - old.second_person,
+            old.second_person - new.second_person,
+        )
+        yield Difference(
+            place="two people must agree on",
+            was=", ".join(sorted(old.second_person)) or "nothing",
+            now=", ".join(sorted(new.second_person)) or "nothing",
+            effect=Effect.MIXED if more and fewer else _effect(stricter=bool(more)),
+        )
 
 
 def _of_rules(old: Rule, new: Rule) -> Iterator[Difference]:

@@ -7,7 +7,7 @@ prompt or a picture; the same scores under the same file always give the same ve
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from types import MappingProxyType
 from safety.circumstances import STRICTEST, Circumstances
 from safety.limits import Limits, Rule, Tier
 from safety.policy_file import FAULT_RULE, PolicyFile, PolicyInvalid
+from safety.review import STRICTEST_REVIEW, Review
 from safety.sightings import grounds, is_time
 from safety.soundness import faults
 from safety.verdict import Action, Category, FrameScores, Reason, Stage, Verdict
@@ -42,6 +43,7 @@ class Policy:
     minor_sexual_limit: float
     fault_text: str
     windows: tuple[Window, ...] = ()
+    review: Review = STRICTEST_REVIEW
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", MappingProxyType(dict(self.rules)))
@@ -68,6 +70,7 @@ class Policy:
             hash=hashlib.sha256(content).hexdigest(),
             rules=raw.rules,
             windows=raw.windows,
+            review=raw.review,
             minor_sexual_limit=raw.minor_sexual_limit,
             fault_text=raw.fault_text,
         )
@@ -142,18 +145,22 @@ class Policy:
         """The windows that are open there and then, or that may be for all that is known."""
         return tuple(window for window in self.windows if window.is_open(circumstances))
 
-    def may_override(self, verdict: Verdict) -> bool:
-        """True when a person may turn this verdict into ALLOW.
+    def may_release(self, action: Action, grounds: Collection[str]) -> bool:
+        """True when a person may turn a verdict with these ``Verdict.grounds`` into ALLOW.
 
-        Only a REVIEW may be turned, only under this very policy, and only when no reason
-        belongs to a rule that is not overridable.
+        Only a REVIEW may be turned, and only when it has grounds, each of them a fault or of
+        a rule that is overridable now, whichever policy the verdict was given under.
         """
-        grounds = (self.rules[r.category] for r in verdict.reasons if r.category is not None)
         return (
-            verdict.action is Action.REVIEW
-            and verdict.policy == self.hash
-            and all(rule.overridable for rule in grounds)
+            action is Action.REVIEW
+            and bool(grounds)
+            and all(self._is_overridable(ground) for ground in grounds)
         )
+
+    def _is_overridable(self, ground: str) -> bool:
+        name = ground.partition(":")[0]
+        category = _category(name)
+        return name == "-" if category is None else self.rules[category].overridable
 
     def fault(self, category: Category | None, stage: Stage) -> Reason:
         """The ground for holding an item that could not be judged completely."""

@@ -24,6 +24,7 @@ from pydantic import (
 from safety.circumstances import Audience
 from safety.limits import VETTING, Limits, Rule, Tier
 from safety.regions import REGIONS
+from safety.review import MAX_ANSWER_HOURS, STRICTEST_REVIEW, Review
 from safety.verdict import Action, Category, PictureNote
 from safety.windows import DAWN, DUSK, Window
 
@@ -210,6 +211,16 @@ class _WindowFile(_Table):
         return text
 
 
+class _ReviewFile(_Table):
+    answer_hours: Annotated[int, Field(strict=True, ge=1, le=MAX_ANSWER_HOURS)]
+    second_person: list[Category]
+
+    def terms(self) -> Review:
+        return Review(
+            answer_hours=self.answer_hours, second_person=frozenset(self.second_person)
+        )
+
+
 class _PolicyFile(_Table):
     version: Annotated[str, Field(min_length=1, max_length=64)]
     fault: _FaultFile
@@ -217,6 +228,7 @@ class _PolicyFile(_Table):
     tiers: dict[Tier, _TierFile]
     categories: dict[Category, _CategoryFile]
     windows: Annotated[list[_WindowFile], Field(max_length=MAX_WINDOWS)] = []
+    review: _ReviewFile | None = None
 
     def rule(self, category: Category) -> Rule:
         raw = self.categories[category]
@@ -244,6 +256,7 @@ class PolicyFile:
     version: str
     rules: Mapping[Category, Rule]
     windows: tuple[Window, ...]
+    review: Review
     minor_sexual_limit: float
     fault_text: str
 
@@ -263,6 +276,7 @@ class PolicyFile:
             version=raw.version,
             rules={category: raw.rule(category) for category in raw.categories},
             windows=tuple(window.window() for window in raw.windows),
+            review=STRICTEST_REVIEW if raw.review is None else raw.review.terms(),
             minor_sexual_limit=raw.minors.sexual_score,
             fault_text=raw.fault.text,
         )

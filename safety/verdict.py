@@ -128,6 +128,11 @@ class Verdict:
         if self.action is not Action.ALLOW and not self.reasons:
             raise ValueError("A verdict that does not allow must carry a reason.")
 
+    @property
+    def grounds(self) -> tuple[str, ...]:
+        """Each ground once, sorted, as ``category:rule``: what a person rules on."""
+        return tuple(sorted({f"{r.category or '-'}:{r.rule}" for r in self.reasons}))
+
 
 @dataclass(frozen=True, kw_only=True)
 class FrameScores:

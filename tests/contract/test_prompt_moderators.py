@@ -192,7 +192,7 @@ def test_every_word_for_a_minor_beside_any_sexual_word_is_blocked_for_ever() -> 
         assert answer.scores[Category.SEXUAL_MINORS] == 1.0, (first, second)
     [verdict] = GATE.judge(["{} / {}".format(*pairs[0])])
     assert verdict.action is Action.BLOCK
-    assert not POLICY.may_override(verdict)
+    assert not POLICY.may_release(verdict.action, verdict.grounds)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_minor_beside_the_taking_off_of_clothes_is_blocked_for_ever(pair: str)
     [verdict] = GATE.judge([pair])
     assert verdict.action is Action.BLOCK
     assert Category.SEXUAL_MINORS in {reason.category for reason in verdict.reasons}
-    assert not POLICY.may_override(verdict)
+    assert not POLICY.may_release(verdict.action, verdict.grounds)
 
 
 def test_a_thousand_captions_of_families_are_never_blocked_for_minors() -> None:
@@ -282,7 +282,7 @@ def test_a_language_that_the_model_cannot_read_is_held() -> None:
     ]
     for verdict in GATE.judge(texts):
         assert verdict.action is Action.REVIEW
-        assert POLICY.may_override(verdict)
+        assert POLICY.may_release(verdict.action, verdict.grounds)
 
 
 def test_weights_that_differ_from_their_card_are_never_used(tmp_path: Path) -> None:

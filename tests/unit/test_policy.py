@@ -155,7 +155,7 @@ def test_whatever_reaches_the_limit_of_sexual_minors_is_blocked_and_never_releas
     scores = {**CLEAN, Category.SEXUAL_MINORS: limit}
     verdict = POLICY.judge(scores, stage=Stage.PROMPT, judges=())
     assert verdict.action is Action.BLOCK
-    assert not POLICY.may_override(verdict)
+    assert not POLICY.may_release(verdict.action, verdict.grounds)
 
 
 def test_a_person_may_release_a_held_item_but_never_a_blocked_one() -> None:
@@ -164,20 +164,35 @@ def test_a_person_may_release_a_held_item_but_never_a_blocked_one() -> None:
     )
     blocked = POLICY.judge({**CLEAN, Category.HATE: 1.0}, stage=Stage.PROMPT, judges=())
     assert held.action is Action.REVIEW
-    assert POLICY.may_override(held)
+    assert POLICY.may_release(held.action, held.grounds)
     assert blocked.action is Action.BLOCK
-    assert not POLICY.may_override(blocked)
+    assert not POLICY.may_release(blocked.action, blocked.grounds)
 
 
-def test_a_verdict_of_another_policy_is_not_overridden_under_this_one() -> None:
-    other = Policy.parse(CONTENT + b"# other\n")
-    assert not POLICY.may_override(other.judge({}, stage=Stage.PROMPT, judges=()))
+def test_nobody_releases_what_has_no_ground_an_unknown_one_or_one_beyond_people() -> None:
+    for grounds in ((), ("unheard_of:CG-X1",), ("sexual_minors:CG-FAULT",), ("hate:CG-H1", "")):
+        assert not POLICY.may_release(Action.REVIEW, grounds)
+    assert POLICY.may_release(Action.REVIEW, ("-:CG-FAULT",))
+
+
+def test_a_policy_that_says_nothing_of_review_wants_two_people_for_everything() -> None:
+    silent = Policy.parse(CONTENT.replace(b"[review]", b"[never]").partition(b"[never]")[0]
+                          + b"[minors]" + CONTENT.partition(b"[minors]")[2])  # fmt: skip
+    assert all(silent.review.people(frozenset({category})) == 2 for category in Category)
+    assert POLICY.review.people(frozenset({Category.HATE})) == 1
+    assert POLICY.review.people(frozenset({Category.HATE, Category.PUBLIC_FIGURE})) == 2
+
+
+@pytest.mark.parametrize("wrong", ["0", "721", "1.5", "true", '"24"'])
+def test_an_answer_takes_a_whole_number_of_hours_up_to_a_month(wrong: str) -> None:
+    with pytest.raises(PolicyInvalid, match="answer_hours"):
+        Policy.parse(CONTENT.replace(b"answer_hours = 24", f"answer_hours = {wrong}".encode()))
 
 
 def test_an_item_that_lacks_the_score_for_sexual_minors_is_not_released() -> None:
     scores = {c: s for c, s in CLEAN.items() if c is not Category.SEXUAL_MINORS}
     verdict = POLICY.judge(scores, stage=Stage.PROMPT, judges=())
-    assert not POLICY.may_override(verdict)
+    assert not POLICY.may_release(verdict.action, verdict.grounds)
 
 
 @given(st.dictionaries(st.sampled_from(list(Category)), st.floats()))

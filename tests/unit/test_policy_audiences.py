@@ -256,4 +256,4 @@ def test_sexual_minors_blocks_whoever_asks_wherever_and_whenever(
     reached = {**scores, Category.SEXUAL_MINORS: 0.1}
     verdict = policy.judge(reached, stage=Stage.PROMPT, judges=(), circumstances=asked)
     assert verdict.action is Action.BLOCK
-    assert not policy.may_override(verdict)
+    assert not policy.may_release(verdict.action, verdict.grounds)

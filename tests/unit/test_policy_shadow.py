@@ -112,7 +112,9 @@ def test_a_shadow_never_changes_the_verdict_of_the_policy_in_force(
         other = trial.judge(scores, stage=stage, judges=(), circumstances=asked)
         assert replace(verdict, shadow=None) == alone
         assert verdict.shadow == {"policy": trial.hash, "action": str(other.action)}
-        assert both.may_override(verdict) == policy.may_override(alone)
+        assert both.may_release(verdict.action, verdict.grounds) == policy.may_release(
+            alone.action, alone.grounds
+        )
 
 
 def test_a_report_says_how_many_would_change_and_which() -> None:

@@ -117,7 +117,7 @@ def test_a_window_that_turns_a_review_into_a_block_comes_first() -> None:
     verdict = with_window().judge(scores, stage=Stage.PROMPT, judges=())
     found = [(reason.rule, reason.action) for reason in verdict.reasons]
     assert found == [("EX-W1", Action.BLOCK), ("CG-P1", Action.REVIEW)]
-    assert not with_window().may_override(verdict)
+    assert not with_window().may_release(verdict.action, verdict.grounds)
 
 
 def test_a_window_holds_on_frames_where_the_category_is_judged() -> None:

@@ -196,7 +196,7 @@ def test_asking_that_nobody_naked_is_grown_up_is_blocked() -> None:
 def test_nobody_may_release_a_scene_without_clothes_and_adulthood() -> None:
     verdict = GATE.weigh(asked("a woman in a garden", negative_prompt="clothed, adult"))
     assert verdict.action is Action.REVIEW
-    assert not POLICY.may_override(verdict)
+    assert not POLICY.may_release(verdict.action, verdict.grounds)
 
 
 # --- sequences ---------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_harm_split_over_requests_is_held_with_its_category_behind() -> None:
         Category.TEMPORAL_COMPOSITE,
         Category.EXTREMISM_TERROR,
     ]
-    assert POLICY.may_override(verdict)
+    assert POLICY.may_release(verdict.action, verdict.grounds)
 
 
 def test_harm_split_by_one_request_between_is_held() -> None:

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from gateway.auth import Caller
 from gateway.db import Database
 from gateway.errors import RateLimited
+from gateway.rates import Rates
 from gateway.settings import Limits
-from gateway.tables import RateBucketRow, Tenant, Video
+from gateway.tables import Tenant, Video
 
 DAY = dt.timedelta(days=1)
 # Our mistakes and our refusals are not charged.
@@ -30,16 +31,12 @@ class Allowance:
         self._database = database
         self._limits = limits
         self._clock = clock
+        self._rates = Rates(database)
         # Made once: to build a statement costs more than to run it.
-        self._spent, self._level = _bucket_statements(database)
         self._waiting, self._used, self._oldest = _tenant_statements()
 
     def take(self, caller: Caller) -> None:
-        """Spend one request of the key and one of the tenant, or neither: RateLimited.
-
-        Each bucket is one conditional UPDATE by the database's clock, so that it cannot be
-        overspent from any number of processes.
-        """
+        """Spend one request of the key and one of the tenant, or neither: RateLimited."""
         rate = self._limits.requests_per_minute / 60
         buckets = (
             (f"key:{caller.key_id}", rate, self._limits.request_burst),
@@ -51,7 +48,13 @@ class Allowance:
         )
         with self._database.write() as session:
             for name, per_second, burst in buckets:
-                self._spend(session, name, per_second, burst)
+                self._rates.spend(
+                    session,
+                    name,
+                    per_second=per_second,
+                    burst=burst,
+                    told="Too many requests; slow down.",
+                )
 
     def demand_room(self, session: Session, caller: Caller, *, seconds: int) -> None:
         """Raise RateLimited when the queue is full or the day's seconds are used up.
@@ -78,41 +81,6 @@ class Allowance:
                 f"Your clips of the last 24 hours would be longer than {most} seconds in all.",
                 retry_after=max(1, math.ceil(wait.total_seconds())),
             )
-
-    def _spend(self, session: Session, name: str, per_second: float, burst: float) -> None:
-        bucket = {"b_name": name, "b_rate": per_second, "b_burst": burst}
-        if session.execute(self._spent, bucket).all():
-            return
-        # Empty, or not there yet.
-        now = self._database.now()
-        self._database.add_missing(session, RateBucketRow, id=name, tokens=burst, at=now)
-        if session.execute(self._spent, bucket).all():
-            return
-        left = float(session.scalar(self._level, bucket) or 0.0)
-        raise RateLimited(
-            "Too many requests; slow down.",
-            retry_after=max(1, math.ceil((1 - left) / per_second)),
-        )
-
-
-def _bucket_statements(database: Database) -> tuple[sa.Executable, sa.Select[Any]]:
-    """Take one from a bucket; what is in it."""
-    now = database.now()
-    name = sa.bindparam("b_name", type_=sa.String)
-    rate = sa.bindparam("b_rate", type_=sa.Double)
-    burst = sa.bindparam("b_burst", type_=sa.Double)
-    # A clock that went back refills nothing.
-    gained = sa.case((now > RateBucketRow.at, (now - RateBucketRow.at) * rate), else_=0)
-    filled = RateBucketRow.tokens + gained
-    level = sa.case((filled > burst, burst), else_=filled)
-    return (
-        sa.update(RateBucketRow)
-        .where(RateBucketRow.id == name, level >= 1)
-        .values(tokens=level - 1, at=now)
-        .execution_options(synchronize_session=False)
-        .returning(RateBucketRow.id),
-        sa.select(level).where(RateBucketRow.id == name),
-    )
 
 
 def _tenant_statements() -> tuple[sa.Select[Any], sa.Select[Any], sa.Select[Any]]:

@@ -32,7 +32,7 @@ class IdempotencyRow(Table):
 
 
 class RateBucketRow(Table):
-    """A token bucket of a key or a tenant."""
+    """A token bucket: of a key, a tenant, or tries to sign in."""
 
     __tablename__ = "rate_buckets"
     id: Mapped[str] = mapped_column(

@@ -32,6 +32,7 @@ from gateway.reference_images import ReferenceGate
 from gateway.registers import Registers
 from gateway.registry import SqlRegistry
 from gateway.retries import Retries
+from gateway.review import Docket, Exhibits, Review, Rulings
 from gateway.rewrites import Rewrites
 from gateway.schema import current, head, migrate
 from gateway.sealer import ClipSealer
@@ -178,7 +179,7 @@ class Gateway(Registers):
 
     @cached_property
     def vault(self) -> Vault:
-        """Raw media; handed to the pipeline only."""
+        """Raw media; handed to the pipeline, and to what reviewers are shown."""
         return shelves.vault(self.settings)
 
     @cached_property
@@ -217,6 +218,17 @@ class Gateway(Registers):
         keep = self.settings.retention
         told = self.telemetry
         return Retries(self.database, self.log, self.queue, self.clock, keep, told)
+
+    @cached_property
+    def review(self) -> Review:
+        """What waits for people, how they rule, and what they are shown."""
+        docket = Docket(self.database, self.log, self.policy, self.clock)
+        shared = (self.database, self.log, docket)
+        return Review(
+            docket=docket,
+            rulings=Rulings(*shared, self.retries, self.policy, self.clock),
+            exhibits=Exhibits(*shared, self.vault, self.codec, self.settings.work_dir),
+        )
 
     @cached_property
     def housekeeping(self) -> Housekeeping:

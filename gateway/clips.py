@@ -14,6 +14,7 @@ from gateway.audit.entry import Event, EventKind
 from gateway.auth import Caller
 from gateway.db import Database
 from gateway.errors import Conflict, InvalidRequest, NotFound, PromptRefused
+from gateway.holds import open_case, void_cases
 from gateway.idempotency import Idempotency
 from gateway.orders import recent_prompts, submission
 from gateway.record import (
@@ -197,6 +198,8 @@ class Clips:
             kind = EventKind.REQUEST_HELD if held else EventKind.REQUEST_ACCEPTED
             event = self._request_event(row.id, caller, kind, order, verdict)
             session.add(verdict_row(row.id, event.id, verdict, now))
+            if held:
+                open_case(session, row, verdict_event=event.id, now=now)
             self._audit.record(session, event)
             if wish.rewrite_of is not None:
                 confirmed = (caller.tenant_id, row.id, wish.rewrite_of, order.prompt)
@@ -267,6 +270,7 @@ class Clips:
                 raise NotFound("There is no such video.", param="video_id")
             before, row.state, row.completed_at = row.state, "deleted", self._clock()
             erase_words(session, self._audit, row)
+            void_cases(session, row.id, now=self._clock())
             self._audit.record(
                 session,
                 Event(

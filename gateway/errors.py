@@ -7,6 +7,8 @@ Error
 ├── NotPermitted          403  not_permitted
 ├── NotFound              404  not_found            absent, or not yours
 ├── Conflict              409  conflict             the resource is not in the needed state
+│   ├── AlreadyDecided    409  already_decided      a case is closed, or somebody else's now
+│   └── SameReviewer      409  same_reviewer        the second person must be another one
 ├── TooLarge              413  clip_too_large
 ├── UnreadableClip        422  unreadable_clip
 ├── RateLimited           429  rate_limited
@@ -108,6 +110,18 @@ class Conflict(Error):
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message, param=param, headers={"x-should-retry": "false"})
+
+
+class AlreadyDecided(Conflict):
+    """A case is closed, or not in the hands of whoever rules on it."""
+
+    code = "already_decided"
+
+
+class SameReviewer(Conflict):
+    """Somebody who has ruled on a case cannot be the second one."""
+
+    code = "same_reviewer"
 
 
 class TooLarge(Error):

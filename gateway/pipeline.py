@@ -23,7 +23,6 @@ from gateway.record import (
     Facts,
     Outcome,
     Record,
-    demand_allowed,
     event_id,
     judged,
 )
@@ -167,7 +166,7 @@ class Pipeline:
             return judged(verdict, of=Stage.PROMPT, progress=5)
 
         facts = self._stage(order, "approve", effect)
-        demand_allowed(facts)
+        self.record.demand_allowed(order, facts)
         # A record without notes is an old one: it may have spoken of a minor.
         notes = frozenset(map(str, facts.get("notes", (MINOR_NOTE,))))
         return ApprovedRequest(order=order, policy=str(facts["policy"]), notes=notes)
@@ -223,7 +222,7 @@ class Pipeline:
             return judged(verdict, of=Stage.FRAMES, progress=70)
 
         facts = self._stage(order, "check", effect)
-        demand_allowed(facts)
+        self.record.demand_allowed(order, facts)
         return ClearedClip(order=order, raw=made.raw, fps=made.fps)
 
     def mark(self, cleared: ClearedClip) -> MarkedClip:
@@ -324,11 +323,16 @@ class Pipeline:
 
         facts = self._stage(order, "publish", effect)
         index = -1
-        for stage, kind in ENTRIES.items():
-            entry = event_id(order, stage, kind)
+        for entry in self._entries(order):
             index = self.log.wait_until_covered(entry, COVER_TIMEOUT_SECONDS)
         self.record.release(order, audit_index=index)
         return Release(order=order, video=Ref.from_dict(facts["video"]), audit_index=index)
+
+    def _entries(self, order: Order) -> Iterator[str]:
+        """The log entries that a release rests on, that of the publication last."""
+        for stage in ("approve", "check"):
+            yield from self.record.rulings(order, self.record.facts(order, stage) or {})
+        yield from (event_id(order, stage, kind) for stage, kind in ENTRIES.items())
 
     # --- shared by the stages ---------------------------------------------------------
 

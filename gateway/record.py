@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from gateway.audit.entry import Event, EventKind
 from gateway.db import Database
 from gateway.errors import NotFound, StageUnavailable
+from gateway.holds import open_case, rulings_that_release
 from gateway.orders import Order, recent_prompts
 from gateway.settings import Limits
 from gateway.tables import StageRow, VerdictRow, Video
@@ -85,6 +86,7 @@ def judged(verdict: Verdict, *, of: str, progress: int) -> Outcome:
             "stage": str(verdict.stage),
             "policy": verdict.policy,
             "refusal": refusal_of(verdict) if verdict.reasons else None,
+            "grounds": list(verdict.grounds),
             "notes": sorted(verdict.notes),
         },
         logged={
@@ -269,6 +271,22 @@ class Record:
             self._audit.record(session, _event(order, stage, outcome.kind, logged))
         return facts
 
+    def demand_allowed(self, order: Order, facts: Facts) -> None:
+        """Return for a recorded ALLOW, or for a REVIEW that people have released.
+
+        Raises Stopped for anything else, known or not.
+        """
+        if facts["action"] == Action.ALLOW or self.rulings(order, facts):
+            return
+        held = facts["action"] == Action.REVIEW
+        refusal = facts.get("refusal") or {"code": "moderation_blocked", "message": FAULT}
+        raise Stopped("held" if held else "refused", refusal)
+
+    def rulings(self, order: Order, facts: Facts) -> list[str]:
+        """The events of the rulings that a stage passed by; none when it needed none."""
+        with self._database.read() as session:
+            return rulings_that_release(session, order.video_id, facts)
+
     def release(self, order: Order, *, audit_index: int) -> None:
         """Let the clip be fetched. ``audit_index`` is its publication entry, under a
         checkpoint; the table refuses a release without digest, marks and index.
@@ -312,7 +330,11 @@ class Record:
             if row.claim != order.claim:
                 return False
             row.state, row.refusal = state, refusal
-            row.completed_at = None if state == "held" else self._clock()
+            now = self._clock()
+            row.completed_at = None if state == "held" else now
+            if state == "held":
+                given = event_id(order, row.stage, EventKind.VERDICT_GIVEN)
+                open_case(session, row, verdict_event=given, now=now)
             facts = {
                 "clip_id": order.clip_id,
                 "stage": row.stage,
@@ -348,12 +370,3 @@ class Stopped(Exception):
 
 class JobEnded(StageUnavailable):
     """The job was closed (deleted, held, refused) or taken over while a stage was running."""
-
-
-def demand_allowed(facts: Facts) -> None:
-    """Return for a recorded ALLOW; raise Stopped for anything else, known or not."""
-    if facts["action"] == Action.ALLOW:
-        return
-    held = facts["action"] == Action.REVIEW
-    refusal = facts.get("refusal") or {"code": "moderation_blocked", "message": FAULT}
-    raise Stopped("held" if held else "refused", refusal)

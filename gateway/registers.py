@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,18 +14,21 @@ from gateway.audit.checkpoint import KEY_FILE, CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.audit.sequencer import Sequencer
 from gateway.auth import KeyRing
+from gateway.credentials import Seal
 from gateway.db import Database
 from gateway.enrolled_faces import EnrolledFaces
 from gateway.errors import ConfigurationFault
 from gateway.hash_lists import HashListRegistry
 from gateway.keystore import random_secret
+from gateway.people import People
 from gateway.permissions import Permissions
 from gateway.protected_names import NameRegistry
 from gateway.record import Record
+from gateway.sessions import Sessions
 from gateway.settings import Settings
-from gateway.tables import ApiKey
+from gateway.tables import ApiKey, PersonRow
 
-PEPPER_BYTES = 32
+SECRET_BYTES = 32
 
 
 def utc_now() -> datetime:
@@ -77,8 +81,26 @@ class Registers:
     def keys(self) -> KeyRing:
         """The bearer keys."""
         in_use = self.database.has_any(sa.select(ApiKey.id))
-        pepper = random_secret(self.settings.keys_dir, "pepper", PEPPER_BYTES, in_use=in_use)
+        pepper = self._secret("pepper", in_use=in_use)
         return KeyRing(self.database, self.log, lambda: pepper, self.clock)
+
+    @cached_property
+    def people(self) -> People:
+        """Who works at the console."""
+        in_use = self.database.has_any(sa.select(PersonRow.id))
+        pepper = self._secret("people_pepper", in_use=in_use)
+        return People(self.database, self.log, lambda: pepper, self.clock)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Who is signed in at the console."""
+        sealed = sa.select(PersonRow.id).where(PersonRow.totp_sealed.is_not(None))
+        key = self._secret("people_codes", in_use=self.database.has_any(sealed))
+        seal = Seal(base64.urlsafe_b64encode(key))
+        return Sessions(self.database, self.log, self.people, seal, self.clock)
+
+    def _secret(self, name: str, *, in_use: bool) -> bytes:
+        return random_secret(self.settings.keys_dir, name, SECRET_BYTES, in_use=in_use)
 
     @cached_property
     def names(self) -> NameRegistry:

@@ -73,6 +73,11 @@ class Retries:
             if _is_theirs(row, order):
                 self._put_back(session, row, finish=True)
 
+    def resume(self, session: Session, row: Video, *, finish: bool) -> None:
+        """Put a held clip that people released back in the queue, in their transaction."""
+        row.refusal, row.tries = None, 0
+        self._put_back(session, row, finish=finish)
+
     def failed(self) -> tuple[Video, ...]:
         """The failed clips, the newest first, up to MAX_FAILED."""
         statement = (

@@ -22,6 +22,7 @@ from gateway.tables import (
     AuditOutbox,
     AuditPersonal,
     AuditTile,
+    CaseRow,
     StageRow,
     VerdictRow,
     Video,
@@ -101,6 +102,7 @@ class _Seen:
 
     published: dict[int, Entry] = field(default_factory=dict)
     released: dict[str, Entry] = field(default_factory=dict)
+    ruled: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
     personal: dict[str, str] = field(default_factory=dict)
     erased: set[str] = field(default_factory=set)
@@ -124,10 +126,11 @@ def check_database(
        release is on record.
     4. Each recorded release belongs to a known released video, or to one deleted on record.
     5. Each verdict and each finished stage has its event in the log or waiting for it.
-    6. A SQLite file is sound: its pages, its indexes, its constraints.
+    6. Each case that people closed has its ruling in the log, and each such ruling a case.
+    7. A SQLite file is sound: its pages, its indexes, its constraints.
 
     What waits in the outbox is not under a signature yet; a change there is found only when
-    the leaf is malformed or 2 to 5 contradict it.
+    the leaf is malformed or 2 to 6 contradict it.
     """
     with database.read() as session:
         if not database.is_sqlite:
@@ -150,6 +153,7 @@ def check_database(
             _check_personal(session, check, seen)
             _check_released(session, check, seen)
             _check_origins(session, check)
+            _check_ruled(session, check, seen)
         except (sa.exc.DatabaseError, TypeError, ValueError):
             # SQLite lets any value stand in any column; whoever edits the file may put it
             # there. Where one cannot even be read, nothing more can be compared.
@@ -162,6 +166,8 @@ def _remember(seen: _Seen, index: int, entry: Entry) -> None:
         seen.published[index] = entry
     elif entry.kind == EventKind.VIDEO_RELEASED:
         seen.released[entry.subject] = entry
+    elif entry.kind == EventKind.VIDEO_RULED:
+        seen.ruled.add(entry.id)
     elif entry.kind in (EventKind.VIDEO_DELETED, EventKind.VIDEO_EXPIRED):
         seen.gone.add(entry.subject)
     elif entry.kind == EventKind.PERSONAL_ERASED:
@@ -171,7 +177,7 @@ def _remember(seen: _Seen, index: int, entry: Entry) -> None:
 
 
 def _check_file(session: Session, check: Check) -> None:
-    # 6: an index that was changed would make later look-ups lie.
+    # 7: an index that was changed would make later look-ups lie.
     for (text,) in session.execute(sa.text(f"PRAGMA integrity_check({MAX_DAMAGES})")):
         if text != "ok":
             check.fault(FaultKind.MALFORMED, "database", str(text))
@@ -270,3 +276,13 @@ def _check_origins(session: Session, check: Check) -> None:
         )
     ):
         check.fault(FaultKind.STATE, f"{video_id}:{stage}", "a finished stage has no entry")
+
+
+def _check_ruled(session: Session, check: Check, seen: _Seen) -> None:
+    # 6
+    closed = sa.select(CaseRow).where(CaseRow.outcome.in_(("allow", "refuse")))
+    known = {f"{case.step}:{EventKind.VIDEO_RULED}" for case in session.scalars(closed)}
+    for event_id in known - seen.ruled:
+        check.fault(FaultKind.STATE, event_id, "a case is closed without a ruling on record")
+    for event_id in seen.ruled - known:
+        check.fault(FaultKind.STATE, event_id, "a ruling on record has no case")

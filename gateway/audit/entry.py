@@ -98,6 +98,15 @@ class EventKind(StrEnum):
     FACE_REMOVED = "face.removed"
     VIDEO_DELAYED = "video.delayed"
     VIDEO_RETRIED = "video.retried"
+    PERSON_INVITED = "person.invited"
+    PERSON_JOINED = "person.joined"
+    PERSON_ASSIGNED = "person.assigned"
+    PERSON_ENDED = "person.ended"
+    SESSION_OPENED = "session.opened"
+    CASE_TAKEN = "case.taken"
+    CASE_VIEWED = "case.viewed"
+    CASE_ESCALATED = "case.escalated"
+    CASE_RULED = "case.ruled"
 
 
 class EntryFault(ValueError):

@@ -20,6 +20,7 @@ from gateway.tables.jobs import (
 )
 from gateway.tables.limits import IdempotencyRow, RateBucketRow
 from gateway.tables.registries import Consent, EnrolledFaceRow, HashListRow, ProtectedNameRow
+from gateway.tables.review import CaseRow, PersonRow, RulingRow, SessionRow
 
 __all__ = [
     "ApiKey",
@@ -29,13 +30,17 @@ __all__ = [
     "AuditOutbox",
     "AuditPersonal",
     "AuditTile",
+    "CaseRow",
     "ChoreRow",
     "Consent",
     "EnrolledFaceRow",
     "HashListRow",
     "IdempotencyRow",
+    "PersonRow",
     "ProtectedNameRow",
     "RateBucketRow",
+    "RulingRow",
+    "SessionRow",
     "StageRow",
     "Table",
     "Tenant",

@@ -1,0 +1,95 @@
+"""Holds: what waits for a person, and whether people have released it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from gateway.audit.entry import EventKind
+from gateway.tables import CaseRow, VerdictRow, Video
+from safety.verdict import Action, Category
+
+NO_CATEGORY = "-"
+
+
+def open_case(session: Session, row: Video, *, verdict_event: str, now: dt.datetime) -> CaseRow:
+    """Open the case of a hold, in the transaction that holds the clip.
+
+    Raises what the database raises when the verdict is not on record: then nothing is held.
+    """
+    verdict = session.scalars(
+        sa.select(VerdictRow).where(VerdictRow.event_id == verdict_event)
+    ).one()
+    grounds = grounds_of(verdict)
+    case = CaseRow(
+        id=f"case_{secrets.token_hex(8)}",
+        video_id=row.id,
+        tenant_id=row.tenant_id,
+        run=row.run,
+        stage=verdict.stage,
+        verdict_event=verdict_event,
+        policy=verdict.policy,
+        grounds=grounds,
+        restricted=Category.SEXUAL_MINORS in categories_of(grounds),
+        opened_at=now,
+    )
+    session.add(case)
+    return case
+
+
+def void_cases(session: Session, video_id: str, *, now: dt.datetime) -> None:
+    """Close the open cases of a clip that is deleted: there is nothing left to rule on."""
+    mine = sa.update(CaseRow).where(CaseRow.video_id == video_id, CaseRow.outcome.is_(None))
+    session.execute(mine.values(outcome="void", closed_at=now, holder_id=None))
+
+
+def grounds_of(verdict: VerdictRow) -> list[str]:
+    """``Verdict.grounds`` of a verdict on record."""
+    return sorted({f"{_category(reason)}:{reason['rule']}" for reason in verdict.reasons})
+
+
+def categories_of(grounds: list[str]) -> frozenset[Category]:
+    """The categories of grounds; a fault of no category has none."""
+    names = {ground.partition(":")[0] for ground in grounds} - {NO_CATEGORY}
+    return frozenset(map(Category, names))
+
+
+def rulings_that_release(
+    session: Session, video_id: str, facts: Mapping[str, Any]
+) -> list[str]:
+    """The log's events of the rulings that release what a stage's ``facts`` say was held.
+
+    Empty when people have not released it: a ruling counts for a verdict of the same stage
+    and policy, and all of them together must have allowed every ground of it.
+    """
+    grounds = set(facts.get("grounds") or ())
+    if facts.get("action") != Action.REVIEW or not grounds:
+        return []
+    allowed = session.scalars(
+        sa.select(CaseRow)
+        .where(
+            CaseRow.video_id == video_id,
+            CaseRow.outcome == Action.ALLOW,
+            CaseRow.stage == facts.get("stage"),
+            CaseRow.policy == facts.get("policy"),
+        )
+        .order_by(CaseRow.run)
+    ).all()
+    if grounds <= {ground for case in allowed for ground in case.grounds}:
+        return [ruling_event(case) for case in allowed]
+    return []
+
+
+def ruling_event(case: CaseRow) -> str:
+    """The id of the event that tells what a case came to."""
+    return f"{case.step}:{EventKind.VIDEO_RULED}"
+
+
+def _category(reason: Mapping[str, Any]) -> str:
+    name = reason["category"]
+    return NO_CATEGORY if name in (None, "None") else str(name)

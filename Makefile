@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve work test fuzz lint fix bench-watermark bench-fingerprint bench-prompts bench-frames bench-generator bench-audit bench-crash bench-load train-embedded train-prompts clean
+.PHONY: help setup browser demo serve work test fuzz lint fix bench-watermark bench-fingerprint bench-prompts bench-frames bench-generator bench-audit bench-crash bench-load train-embedded train-prompts clean
 
 help: ## Show these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -29,7 +29,13 @@ serve: $(READY) ## Run API, pages and a worker on http://127.0.0.1:8400
 work: $(READY) ## Run a worker alone
 	$(BIN)/cinegate work
 
-test: $(READY) ## Run every test
+browser: $(READY)
+	@command -v chromium >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+	&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	|| $(BIN)/playwright install chromium
+
+test: $(READY) browser ## Run every test, those of the pages in Chromium
 	$(BIN)/pytest -n auto --dist loadfile
 
 fuzz: $(READY) ## Property tests with many new random examples; what fails becomes a test

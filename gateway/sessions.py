@@ -40,10 +40,11 @@ CLOSED = "This link is not good any more; ask for a new one."
 
 @dataclass(frozen=True, kw_only=True)
 class SignedIn:
-    """Who is at the other end, and what each form of theirs must carry."""
+    """Who is at the other end since when, and what each form of theirs must carry."""
 
     person: Person
     form_token: str
+    since: dt.datetime
 
     def is_from_form(self, token: str) -> bool:
         """Whether a form carried this session's token."""
@@ -170,7 +171,9 @@ class Sessions:
                 session.execute(
                     sa.update(SessionRow).where(SessionRow.id == ident).values(seen_at=now)
                 )
-        return SignedIn(person=as_person(row), form_token=kept.form_token)
+        return SignedIn(
+            person=as_person(row), form_token=kept.form_token, since=kept.created_at
+        )
 
     # --- shared -----------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from gateway.cli import (
     keys,
     marks,
     names,
+    people,
     policy,
     records,
     service,
@@ -79,6 +80,7 @@ app.add_typer(names.app, name="names")
 app.add_typer(records.app, name="records")
 app.add_typer(faces.app, name="faces")
 app.add_typer(hashes.app, name="hashes")
+app.add_typer(people.app, name="people")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")

@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session
 
 from gateway.audit.entry import EventKind
 from gateway.tables import CaseRow, VerdictRow, Video
-from safety.verdict import Action, Category
+from safety.verdict import Action, Category, Stage
 
 NO_CATEGORY = "-"
+# Which stage of a job gives the verdict on words, and which that on frames.
+JUDGED_AT = {str(Stage.PROMPT): "approve", str(Stage.FRAMES): "check"}
 
 
 def open_case(session: Session, row: Video, *, verdict_event: str, now: dt.datetime) -> CaseRow:
@@ -67,8 +69,11 @@ def rulings_that_release(
     Empty when people have not released it: a ruling counts for a verdict of the same stage
     and policy, and all of them together must have allowed every ground of it.
     """
-    grounds = set(facts.get("grounds") or ())
-    if facts.get("action") != Action.REVIEW or not grounds:
+    if facts.get("action") != Action.REVIEW:
+        return []
+    # The release before wrote no grounds beside the facts; the verdict has them.
+    grounds = set(facts.get("grounds") or _grounds_on_record(session, video_id, facts))
+    if not grounds:
         return []
     allowed = session.scalars(
         sa.select(CaseRow)
@@ -88,6 +93,15 @@ def rulings_that_release(
 def ruling_event(case: CaseRow) -> str:
     """The id of the event that tells what a case came to."""
     return f"{case.step}:{EventKind.VIDEO_RULED}"
+
+
+def _grounds_on_record(session: Session, video_id: str, facts: Mapping[str, Any]) -> list[str]:
+    stage = JUDGED_AT.get(str(facts.get("stage")), "")
+    event = f"{video_id}:{stage}:{EventKind.VERDICT_GIVEN}"
+    verdict = session.scalars(
+        sa.select(VerdictRow).where(VerdictRow.event_id == event)
+    ).one_or_none()
+    return [] if verdict is None else grounds_of(verdict)
 
 
 def _category(reason: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import multiprocessing
 import sqlite3
 import subprocess
@@ -27,6 +28,7 @@ from gateway.tables import (
     AuditEntryRow,
     AuditHead,
     AuditTile,
+    CaseRow,
     Table,
     Tenant,
     Video,
@@ -35,6 +37,7 @@ from tests.postgres import PostgresServer
 
 ROOT = Path(schema.__file__).resolve().parent.parent
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+BEFORE_REVIEW = "0009"
 
 
 def url_of(folder: Path) -> str:
@@ -116,6 +119,42 @@ def test_a_filled_database_goes_down_and_up(url: str) -> None:
     assert schema.migrate(url, "base") is None
     assert names(url) == {"alembic_version"}
     assert schema.migrate(url) == schema.head()
+
+
+def test_what_is_held_gets_its_case_with_the_tables_of_review(url: str) -> None:
+    schema.migrate(url, BEFORE_REVIEW)
+    reasons = (
+        '[{"category": "hate", "rule": "CG-H2"}, {"category": "None", "rule": "CG-FAULT"}]'
+    )
+    run(
+        url,
+        f"INSERT INTO tenants (id, name, created_at, audience) VALUES ('tnt_1', 'E', '{NOW}',"
+        " 'public')",
+        *(
+            "INSERT INTO videos (id, tenant_id, clip_id, fingerprint, prompt, model, seconds,"
+            " width, height, seed, state, stage, progress, created_at, run) VALUES"
+            f" ('video_{n}', 'tnt_1', '{n}', 'f', 'p', 'm', 4, 32, 16, 0, '{state}', 'check',"
+            f" 70, '{NOW}', 2)"
+            for n, state in enumerate(("held", "refused"))
+        ),
+        *(
+            "INSERT INTO verdicts (subject, event_id, stage, action, scores, reasons, policy,"
+            f" judges, created_at) VALUES ('video_0', 'video_0:{step}', '{stage}', 'review',"
+            f" '{{}}', '{reasons}', 'abc', '[]', '{NOW}')"
+            for step, stage in (
+                ("approve:verdict.given", "prompt"),
+                ("check:verdict.given", "frames"),
+            )
+        ),
+    )
+    schema.migrate(url)
+    database = Database(url)
+    with database.read() as session:
+        (case,) = session.scalars(sa.select(CaseRow)).all()
+    database.dispose()
+    assert (case.video_id, case.run, case.stage, case.policy) == ("video_0", 2, "frames", "abc")
+    assert case.grounds == ["-:CG-FAULT", "hate:CG-H2"]
+    assert (case.restricted, case.outcome, case.opened_at) == (False, None, NOW)
 
 
 def test_postgres_is_made_as_the_mappings_say(postgres: PostgresServer) -> None:

@@ -28,7 +28,7 @@ from gateway.people import Role
 from gateway.review.docket import LEASE
 from gateway.review.reasons import Decision, ReasonCode
 from gateway.review.rulings import MAX_NOTE_CHARS, Said
-from gateway.tables import CaseRow, RulingRow, Tenant
+from gateway.tables import CaseRow, RulingRow, StageRow, Tenant
 from safety.verdict import Action
 from tests.unit.bench_of_reviewers import ALLOW, REFUSE, TWO, Bench, refused
 from tests.unit.rig import Rig
@@ -97,6 +97,18 @@ def test_what_a_person_refuses_ends_as_refused_and_stays_so(rig: Rig, bench: Ben
     assert rig.kinds(order)[-3:] == ["case.ruled", "video.ruled", "video.refused"]
     rig.housekeeping.tidy()
     assert not list(rig.vault.scopes())
+
+
+def test_a_clip_that_the_release_before_held_goes_on_too(rig: Rig, bench: Bench) -> None:
+    """That release kept the verdict with its reasons, and no grounds beside the facts."""
+    rig.frames.action = Action.REVIEW
+    order = rig.order()
+    rig.produce(order)
+    with rig.database.write() as session:
+        row = session.get_one(StageRow, (order.video_id, "check"))
+        row.facts = {name: fact for name, fact in row.facts.items() if name != "grounds"}
+    assert bench.rule(bench.person("Ada"), ALLOW) == "allow"
+    assert rig.produce(order) == "released"
 
 
 def test_a_ruling_does_not_hold_for_grounds_that_nobody_saw(rig: Rig, bench: Bench) -> None:

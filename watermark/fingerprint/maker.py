@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import cv2
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from watermark.fingerprint.points import Found, Points, find, find_steady
 from watermark.fingerprint.query import ADDRESS_BITS, DOUBTS, Query
 from watermark.fingerprint.record import MAX_DURATION_MS, MAX_POINTS, Fingerprint
-from watermark.fingerprint.sampling import Plane, pick
+from watermark.fingerprint.sampling import Picker, Plane, pick
 from watermark.watermarker import Frames
 
 RECORD_FRAMES: Final = 6
@@ -72,7 +72,30 @@ def query(chunks: Iterable[Frames], *, fps: float) -> Query:
     Looks at eight frames, or one per second of a longer copy up to 24, so that a clip inside
     a long video is likely to be met; of a video of many minutes only samples are seen.
     """
-    picked, length = pick(chunks, QUERY_FRAMES_MAX, QUERY_SHORT)
+    onlooker = Onlooker()
+    for _ in onlooker.passing(chunks):
+        pass
+    return onlooker.query(fps=fps)
+
+
+class Onlooker:
+    """Makes the query of a copy whose frames pass by on their way to somebody else."""
+
+    def __init__(self) -> None:
+        self._picker = Picker(QUERY_FRAMES_MAX, QUERY_SHORT)
+
+    def passing(self, chunks: Iterable[Frames]) -> Iterator[Frames]:
+        """The same chunks, each looked at as it passes."""
+        for chunk in chunks:
+            self._picker.see(chunk)
+            yield chunk
+
+    def query(self, *, fps: float) -> Query:
+        """The query of what has passed, as `query` makes it."""
+        return _query(self._picker.picked(), self._picker.seen, fps=fps)
+
+
+def _query(picked: tuple[tuple[int, Plane], ...], length: int, *, fps: float) -> Query:
     wanted = _milliseconds(length, fps) / 1000 / SECONDS_PER_QUERY_FRAME
     count = int(min(max(QUERY_FRAMES, wanted), QUERY_FRAMES_MAX))
     if len(picked) > count:

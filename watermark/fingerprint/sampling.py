@@ -39,30 +39,50 @@ def plane_of(frame: Frames, short: int) -> Plane | None:
     return np.asarray(cv2.resize(grey, size, interpolation=mode), dtype=np.uint8)
 
 
-def pick(
-    chunks: Iterable[Frames], count: int, short: int
-) -> tuple[tuple[tuple[int, Plane], ...], int]:
-    """Picks at most `count` frames, evenly spread; gives (position, plane) and the length.
+class Picker:
+    """Picks at most `count` frames of those that it is shown, evenly spread.
 
     Which frames are picked depends on the number of frames only, not on the chunks. Holds
     at most 4 × `count` planes, whatever the length: whenever they are reached every second
     one is dropped and the step doubles. What is not a frame is stepped over but counted.
     """
-    held: list[tuple[int, Plane]] = []
-    step, seen = 1, 0
-    for chunk in chunks:
+
+    def __init__(self, count: int, short: int) -> None:
+        self._count = count
+        self._short = short
+        self._held: list[tuple[int, Plane]] = []
+        self._step = 1
+        self.seen = 0
+        """How many frames were shown."""
+
+    def see(self, chunk: Frames) -> None:
+        """Looks at the next frames."""
         if getattr(chunk, "ndim", 0) != 4:
-            continue
+            return
         for frame in chunk:
-            if seen % step == 0:
-                plane = plane_of(frame, short)
+            if self.seen % self._step == 0:
+                plane = plane_of(frame, self._short)
                 if plane is not None:
-                    held.append((seen, plane))
-                if len(held) >= 4 * count:
-                    step *= 2
-                    held = [one for one in held if one[0] % step == 0]
-            seen += 1
-    if len(held) > count:
-        middles = ((np.arange(count) + 0.5) * len(held) / count).astype(int)
-        held = [held[index] for index in middles]
-    return tuple(held), seen
+                    self._held.append((self.seen, plane))
+                if len(self._held) >= 4 * self._count:
+                    self._step *= 2
+                    self._held = [one for one in self._held if one[0] % self._step == 0]
+            self.seen += 1
+
+    def picked(self) -> tuple[tuple[int, Plane], ...]:
+        """The position and the plane of each frame that is picked so far."""
+        held, count = self._held, self._count
+        if len(held) > count:
+            middles = ((np.arange(count) + 0.5) * len(held) / count).astype(int)
+            held = [held[index] for index in middles]
+        return tuple(held)
+
+
+def pick(
+    chunks: Iterable[Frames], count: int, short: int
+) -> tuple[tuple[tuple[int, Plane], ...], int]:
+    """Picks as `Picker` does from a whole stream; gives (position, plane) and the length."""
+    picker = Picker(count, short)
+    for chunk in chunks:
+        picker.see(chunk)
+    return picker.picked(), picker.seen

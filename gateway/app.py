@@ -11,14 +11,16 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from gateway import judges, shelves
+from gateway.backfill import Backfill
 from gateway.census import census
 from gateway.clips import Clips
 from gateway.confined import foreign_credentials
 from gateway.errors import ConfigurationFault
 from gateway.frame_judges import frame_gate
-from gateway.housekeeping import Housekeeping
+from gateway.housekeeping import MINUTE, Housekeeping
 from gateway.jobs import JobQueue, Share, Worker, migrate_engine
 from gateway.keystore import watermark_secrets
+from gateway.lookalikes import ClipLooks, Lookalikes
 from gateway.marks import chosen_watermarker
 from gateway.media.codec import Mp4Codec
 from gateway.media.limits import WHOLE, MediaLimits
@@ -52,6 +54,7 @@ from safety.moderation import PromptGate
 from safety.policy import Policy
 from safety.rewrite import Rewriter
 from safety.submission import SubmissionGate
+from watermark.fingerprint.inverted import InvertedIndex
 from watermark.watermarker import Watermarker
 
 DAY_SECONDS = 86_400
@@ -166,10 +169,16 @@ class Gateway(Registers):
         return Origins(
             credentials=foreign_credentials(self.signature, self.settings),
             watermark=self.watermarker,
+            looks=self.lookalikes,
             registry=SqlRegistry(self.database),
             log=self.log,
             clock=self.clock,
         )
+
+    @cached_property
+    def lookalikes(self) -> Lookalikes:
+        """What released clips look like, in the memory of this process."""
+        return Lookalikes(self.database, make_index=InvertedIndex)
 
     @cached_property
     def verifier(self) -> Verifier:
@@ -231,6 +240,17 @@ class Gateway(Registers):
         )
 
     @cached_property
+    def backfill(self) -> Backfill:
+        """Makes the fingerprints that are missing."""
+        return Backfill(
+            database=self.database,
+            released=self.released,
+            codec=self.codec,
+            looks=ClipLooks(),
+            scratch=self.settings.work_dir,
+        )
+
+    @cached_property
     def housekeeping(self) -> Housekeeping:
         """Removes what nobody may or need fetch any more."""
         return Housekeeping(
@@ -241,6 +261,7 @@ class Gateway(Registers):
             limits=self.settings.limits,
             retention=self.settings.retention,
             clock=self.clock,
+            more={"fingerprints": (MINUTE, self.backfill.some)},
         )
 
     @cached_property
@@ -279,6 +300,7 @@ class Gateway(Registers):
             generators=self.generators,
             frames=self.frames,
             marker=self.watermarker,
+            looks=ClipLooks(),
             codec=self.codec,
             sealer=ClipSealer(
                 settings=self.settings,

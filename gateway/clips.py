@@ -9,6 +9,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from gateway import fingerprints
 from gateway.allowance import Allowance
 from gateway.audit.entry import Event, EventKind
 from gateway.auth import Caller
@@ -259,7 +260,8 @@ class Clips:
         raise Conflict("The video is not released, so there is nothing to fetch.")
 
     def delete(self, caller: Caller, video_id: str) -> None:
-        """Delete a clip: its row is closed, its prompt is erased, its log entries stay.
+        """Delete a clip: its row is closed, its log entries stay, and its prompt and
+        fingerprint are erased.
 
         Its released files go at once; raw media, if any is left, goes with the worker's next
         sweep.
@@ -271,6 +273,7 @@ class Clips:
             before, row.state, row.completed_at = row.state, "deleted", self._clock()
             erase_words(session, self._audit, row)
             void_cases(session, row.id, now=self._clock())
+            fingerprints.withdraw(session, row.clip_id)
             self._audit.record(
                 session,
                 Event(

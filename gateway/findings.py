@@ -50,9 +50,18 @@ class LogSays(Enum):
     FAILED = "failed"
 
 
+class FingerprintSays(Enum):
+    """What the look of the picture comes to. Never a proof of origin."""
+
+    LOOKS_LIKE = "looks_like"  # like a released clip, more than chance allows
+    NOTHING_LIKE_IT = "nothing_like_it"
+    TOO_LITTLE_DETAIL = "too_little_detail"  # nothing was compared
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """The three witnesses, and whether everything they name is one and the same clip.
+    """The witnesses, and whether everything they name is one and the same clip.
 
     ``same_clip`` is False when credentials and watermark name different clips, or when the
     credentials are not the ones that the register knows for the clip.
@@ -61,15 +70,23 @@ class Evidence:
     credentials: CredentialsSay
     watermark: WatermarkSays
     log: LogSays
+    fingerprint: FingerprintSays
     same_clip: bool = True
 
     @property
     def failed(self) -> bool:
-        """Whether a witness could not be heard."""
+        """Whether a witness could not be heard that might change the answer.
+
+        Beside a mark that was found, a likeness would change nothing.
+        """
         return (
             self.credentials is CredentialsSay.FAILED
             or self.watermark is WatermarkSays.FAILED
             or self.log is LogSays.FAILED
+            or (
+                self.fingerprint is FingerprintSays.FAILED
+                and self.watermark is not WatermarkSays.FOUND
+            )
         )
 
 
@@ -89,6 +106,11 @@ _FOREIGN = {
     CredentialsSay.SILENT,
 }
 _NOTHING_FOUND = "We cannot tell where this clip comes from. That does not mean it is real."
+_LIKE_OURS = (
+    "We cannot tell where this clip comes from. It looks like a clip that was made here, but a"
+    " likeness is no proof. That does not mean it is real."
+)
+_ALSO_LIKE_OURS = " It also looks like a clip that was made here; a likeness is no proof."
 _NOT_CHECKED = "We could not check this file. That says nothing about where it comes from."
 
 
@@ -196,6 +218,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         finding=Finding.UNKNOWN,
+        sentence=_LIKE_OURS,
+        applies=lambda e: (
+            e.credentials in {CredentialsSay.ABSENT, CredentialsSay.SILENT}
+            and e.watermark is WatermarkSays.NOT_FOUND
+            and e.fingerprint is FingerprintSays.LOOKS_LIKE
+        ),
+    ),
+    Rule(
+        finding=Finding.UNKNOWN,
         sentence=_NOTHING_FOUND,
         applies=lambda e: (
             e.credentials in {CredentialsSay.ABSENT, CredentialsSay.SILENT}
@@ -210,6 +241,15 @@ FALLBACK = Rule(finding=Finding.COULD_NOT_CHECK, sentence=_NOT_CHECKED, applies=
 def rule_for(evidence: Evidence) -> Rule:
     """The first line of the table that applies."""
     return next((rule for rule in RULES if rule.applies(evidence)), FALLBACK)
+
+
+def sentence_for(evidence: Evidence) -> str:
+    """The sentence of that line; beside somebody else's credentials it tells of a likeness."""
+    rule = rule_for(evidence)
+    others = rule.finding in {Finding.MADE_ELSEWHERE, Finding.RECORDED_NOT_AI}
+    if others and evidence.fingerprint is FingerprintSays.LOOKS_LIKE:
+        return rule.sentence + _ALSO_LIKE_OURS
+    return rule.sentence
 
 
 def decide(evidence: Evidence) -> Finding:

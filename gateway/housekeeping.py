@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from gateway import fingerprints
 from gateway.audit.entry import Event, EventKind
 from gateway.db import Database
 from gateway.record import FINAL_STATES, AuditOutbox, Clock, erase_words
@@ -23,7 +24,10 @@ from gateway.tables import (
     Video,
 )
 
+MINUTE = 60.0
 HOUR = 3600.0
+Chore = tuple[float, Callable[[], object]]  # every so many seconds
+NO_MORE: Mapping[str, Chore] = {}
 BATCH = 200
 REFUSED_AT_THE_DOOR = f":door:{EventKind.REQUEST_REFUSED}"
 BUCKET_DAYS = 2  # a bucket that was not used for so long is full again
@@ -34,7 +38,7 @@ class Housekeeping:
 
     Raw media of a held clip stays for the reviewer, that of a failed one for as long as it
     may be tried again. What no row explains stays too: beside a restored database it is what
-    was made since the backup.
+    was made since the backup. ``more`` are other parts' chores, done when these are.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Housekeeping:
         limits: Limits,
         retention: Retention,
         clock: Clock,
+        more: Mapping[str, Chore] = NO_MORE,
     ) -> None:
         self._database = database
         self._audit = audit
@@ -55,11 +60,12 @@ class Housekeeping:
         self._limits = limits
         self._retention = retention
         self._clock = clock
-        self.chores: Mapping[str, tuple[float, Callable[[], None]]] = {
+        self.chores: Mapping[str, Chore] = {
             "expire": (HOUR, self.expire),
             "forget": (HOUR, self.forget),
             "prune": (HOUR, self.prune),
             "shelf": (24 * HOUR, self.clear_shelf),
+            **more,
         }
 
     def tidy(self, video_id: str | None = None) -> None:
@@ -111,6 +117,7 @@ class Housekeeping:
     def _expire(self, session: Session, row: Video) -> None:
         row.state = "deleted"
         erase_words(session, self._audit, row)
+        fingerprints.withdraw(session, row.clip_id)
         kind = EventKind.VIDEO_EXPIRED
         event = Event(
             id=f"{row.id}:expire:{kind}",

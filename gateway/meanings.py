@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from gateway.findings import CredentialsSay, LogSays, WatermarkSays
+from gateway.findings import CredentialsSay, FingerprintSays, LogSays, WatermarkSays
 
 
 class Technique(StrEnum):
@@ -39,7 +39,6 @@ class Exhibit:
 
 
 COULD_NOT_CHECK = "could_not_check"
-NOT_AVAILABLE = "not_available"
 _FAILED = (
     COULD_NOT_CHECK,
     "This could not be checked.",
@@ -47,7 +46,9 @@ _FAILED = (
 )
 _SIGNATURE_ONLY = "A signature says who vouches for the file, not that what it shows happened."
 
-MEANINGS: Mapping[CredentialsSay | WatermarkSays | LogSays | None, tuple[str, str, str]] = {
+Says = CredentialsSay | WatermarkSays | LogSays | FingerprintSays
+
+MEANINGS: Mapping[Says, tuple[str, str, str]] = {
     CredentialsSay.ABSENT: (
         "absent",
         "The file carries no Content Credentials.",
@@ -116,17 +117,26 @@ MEANINGS: Mapping[CredentialsSay | WatermarkSays | LogSays | None, tuple[str, st
         "The log is searched by a clip's number, not by what a clip shows.",
     ),
     LogSays.FAILED: _FAILED,
-    None: (
-        NOT_AVAILABLE,
-        "This version does not compare clips by their look.",
-        "It does not mean that no similar clip exists.",
+    FingerprintSays.LOOKS_LIKE: (
+        "looks_like",
+        "The picture resembles a clip that was released here, more than chance allows.",
+        "It does not mean that it is this clip: two clips may show the same thing.",
     ),
+    FingerprintSays.NOTHING_LIKE_IT: (
+        "nothing_like_it",
+        "None of the released clips that it was compared with looks like it.",
+        "It does not mean that the clip was not made here: a changed one may not be found.",
+    ),
+    FingerprintSays.TOO_LITTLE_DETAIL: (
+        "too_little_detail",
+        "The picture shows too little to be told from others, so nothing was compared.",
+        "It says nothing about origin.",
+    ),
+    FingerprintSays.FAILED: _FAILED,
 }
 
 
-def exhibit(
-    says: CredentialsSay | WatermarkSays | LogSays | None, details: Mapping[str, Any]
-) -> Exhibit:
-    """A result with its words; None stands for a technique that this version does not have."""
+def exhibit(says: Says, details: Mapping[str, Any]) -> Exhibit:
+    """A result with its words."""
     result, meaning, not_meaning = MEANINGS[says]
     return Exhibit(result=result, meaning=meaning, not_meaning=not_meaning, details=details)

@@ -13,7 +13,14 @@ from gateway.media.picture import StillPicture
 from gateway.provenance.credentials import Credentials
 from gateway.verify import Report as OriginReport
 from gateway.verify import Verifier
-from gateway.witnesses import ClipRegistry, Decode, Frames, MarkReader, PublicLog
+from gateway.witnesses import (
+    ClipRegistry,
+    Decode,
+    Frames,
+    LookReader,
+    MarkReader,
+    PublicLog,
+)
 
 CLIP = "video/mp4"
 STILL_FPS = 1.0
@@ -36,6 +43,7 @@ class Origins:
 
     credentials: PictureCredentials
     watermark: MarkReader
+    looks: LookReader
     registry: ClipRegistry
     log: PublicLog
     clock: Callable[[], datetime]
@@ -45,6 +53,7 @@ class Origins:
         return Verifier(
             credentials=_Typed(self.credentials, CLIP),
             watermark=self.watermark,
+            looks=self.looks,
             registry=self.registry,
             log=self.log,
             decode=decode,
@@ -56,6 +65,7 @@ class Origins:
         return Verifier(
             credentials=_Typed(self.credentials, picture.mime),
             watermark=self.watermark,
+            looks=self.looks,
             registry=self.registry,
             log=self.log,
             decode=lambda _: _still(picture),

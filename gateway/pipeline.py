@@ -10,6 +10,7 @@ that does not say yes raises; there is no other way to the end of this file.
 from __future__ import annotations
 
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from gateway.seams import (
     Codec,
     FrameJudge,
     Log,
+    Looks,
     Marker,
     Permits,
     Sealer,
@@ -102,13 +104,17 @@ class MarkedClip:
 
 @dataclass(frozen=True, kw_only=True)
 class SignedClip:
-    """A marked clip whose credentials were read back as ours and name its watermark."""
+    """A marked clip whose credentials were read back as ours and name its watermark.
+
+    One that was signed by an earlier release may have no ``fingerprint``.
+    """
 
     order: Order
     video: Ref
     thumbnail: Ref
     fps: int
     manifest_id: str
+    fingerprint: bytes | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +141,7 @@ class Pipeline:
     generators: Mapping[str, Generator]
     frames: FrameJudge
     marker: Marker
+    looks: Looks
     codec: Codec
     sealer: Sealer
     log: Log
@@ -264,7 +271,11 @@ class Pipeline:
                 self._folder() as folder,
             ):
                 target, still = folder / "signed.mp4", self.codec.thumbnail(source)
-                manifest_id = self.sealer.seal(order, source, target, thumbnail=still)
+                # Signing leaves the pictures as they are: these are the ones of the release.
+                look = self.looks.record(self.codec.decode(source), fps=marked.fps)
+                manifest_id = self.sealer.seal(
+                    order, source, target, thumbnail=still, fingerprint=look
+                )
                 self._demand_credentials(target, order)
                 video = self.vault.put(target, scope=order.video_id, suffix="mp4")
                 thumbnail = self.vault.put_bytes(still, scope=order.video_id, suffix="jpg")
@@ -274,18 +285,21 @@ class Pipeline:
                     "video": video.to_dict(),
                     "thumbnail": thumbnail.to_dict(),
                     "manifest_id": manifest_id,
+                    "fingerprint": b64encode(look).decode("ascii"),
                 },
                 logged={"signed_sha256": video.sha256, "manifest_id": manifest_id},
                 progress=90,
             )
 
         facts = self._stage(order, "sign", effect)
+        look = facts.get("fingerprint")
         return SignedClip(
             order=order,
             video=Ref.from_dict(facts["video"]),
             thumbnail=Ref.from_dict(facts["thumbnail"]),
             fps=marked.fps,
             manifest_id=str(facts["manifest_id"]),
+            fingerprint=None if look is None else b64decode(str(look), validate=True),
         )
 
     def publish(self, signed: SignedClip) -> Release:
@@ -325,7 +339,7 @@ class Pipeline:
         index = -1
         for entry in self._entries(order):
             index = self.log.wait_until_covered(entry, COVER_TIMEOUT_SECONDS)
-        self.record.release(order, audit_index=index)
+        self.record.release(order, audit_index=index, fingerprint=signed.fingerprint)
         return Release(order=order, video=Ref.from_dict(facts["video"]), audit_index=index)
 
     def _entries(self, order: Order) -> Iterator[str]:

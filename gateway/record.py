@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from gateway import fingerprints
 from gateway.audit.entry import Event, EventKind
 from gateway.db import Database
 from gateway.errors import NotFound, StageUnavailable
@@ -287,9 +288,12 @@ class Record:
         with self._database.read() as session:
             return rulings_that_release(session, order.video_id, facts)
 
-    def release(self, order: Order, *, audit_index: int) -> None:
+    def release(
+        self, order: Order, *, audit_index: int, fingerprint: bytes | None = None
+    ) -> None:
         """Let the clip be fetched. ``audit_index`` is its publication entry, under a
-        checkpoint; the table refuses a release without digest, marks and index.
+        checkpoint; the table refuses a release without digest, marks and index. A clip that
+        was signed before there were fingerprints has none yet: a chore makes it.
         """
         with self._database.write() as session:
             known = session.get(Video, order.video_id)
@@ -298,6 +302,8 @@ class Record:
             row = self._living(session, order)
             row.state, row.stage, row.progress = "released", "publish", 100
             row.audit_index, row.completed_at = audit_index, self._clock()
+            if fingerprint is not None:
+                fingerprints.keep(session, order.clip_id, fingerprint)
             facts = {
                 "clip_id": order.clip_id,
                 "sha256": row.sha256,

@@ -43,7 +43,9 @@ class ClipSealer:
         self._cards = cards
         self._clock = clock
 
-    def seal(self, order: Order, source: Path, target: Path, *, thumbnail: bytes) -> str:
+    def seal(
+        self, order: Order, source: Path, target: Path, *, thumbnail: bytes, fingerprint: bytes
+    ) -> str:
         """Write the signed copy of a marked clip and return its manifest id.
 
         Raises StageUnavailable when no trusted signature and time stamp can be had now.
@@ -68,6 +70,7 @@ class ClipSealer:
             weights_sha256={entry.file: entry.sha256 for entry in card.weights},
             detector_url=provenance.detector_url,
             thumbnail=thumbnail,
+            fingerprint=fingerprint,
             audit_subject=order.video_id,
         )
         signed = self._signer.sign(build_manifest(facts), source, target, thumbnail=thumbnail)

@@ -87,6 +87,13 @@ class Marker(Protocol):
         """What the frames carry."""
 
 
+class Looks(Protocol):
+    """Makes fingerprints; ``watermark.fingerprint`` has the real ones."""
+
+    def record(self, chunks: Iterable[Frames], *, fps: float) -> bytes:
+        """What a clip looks like, as compact bytes. Never raises for what it shows."""
+
+
 class Codec(Protocol):
     """Encodes and decodes our own files; ``gateway.media.codec`` is the real one."""
 
@@ -106,7 +113,9 @@ class Codec(Protocol):
 class Sealer(Protocol):
     """Signs a clip and reads credentials back; ``gateway.sealer`` has the real one."""
 
-    def seal(self, order: Order, source: Path, target: Path, *, thumbnail: bytes) -> str:
+    def seal(
+        self, order: Order, source: Path, target: Path, *, thumbnail: bytes, fingerprint: bytes
+    ) -> str:
         """Write a signed copy; return its manifest id."""
 
     def named_clip(self, path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -11,32 +12,33 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from gateway.audit.entry import EventKind
-from gateway.audit.entry import read as read_entry
-from gateway.errors import NotFound
 from gateway.findings import (
     CredentialsSay,
     Evidence,
     Finding,
+    FingerprintSays,
     LogSays,
-    Rule,
     WatermarkSays,
+    decide,
     not_checked,
-    rule_for,
+    sentence_for,
 )
 from gateway.meanings import Exhibit, Technique, exhibit
 from gateway.media.sandbox import Unreadable
+from gateway.proof import Known, consult
 from gateway.provenance.binding import bound_clips
 from gateway.provenance.credentials import Credentials
 from gateway.witnesses import (
-    RELEASED_STATES,
     ClipRegistry,
+    Compared,
     CredentialSource,
     Decode,
+    LookReader,
     MarkReader,
     PublicLog,
-    RegisteredClip,
 )
+from watermark.fingerprint.match import Match
+from watermark.fingerprint.query import Query
 from watermark.reading import Reading
 
 __all__ = ["Finding", "Report", "Verifier"]
@@ -45,6 +47,7 @@ Clock = Callable[[], datetime]
 DETECTOR = "cinegate"
 MAX_FILE_BYTES = 4 * 1024**3
 HASH_BLOCK = 1024 * 1024
+MAX_LIKE = 5
 # IPTC digital source types, by their last part. What is in neither set settles nothing.
 AI_SOURCES = frozenset(
     {
@@ -104,9 +107,10 @@ class Report:
 class Verifier:
     """Says where a clip comes from, as far as credentials, watermark and log can tell.
 
-    The answer is about origin only: never about whether what is shown happened. Whatever a
-    part raises becomes "could not check" for its technique, and so for the whole, unless the
-    rest already contradicts itself.
+    What it looks like is told beside that, and proves nothing. The answer is about origin
+    only: never about whether what is shown happened. Whatever a part raises becomes "could
+    not check" for its technique, and so for the whole, unless the rest already contradicts
+    itself or, for the look alone, settles the question.
     """
 
     def __init__(
@@ -114,6 +118,7 @@ class Verifier:
         *,
         credentials: CredentialSource,
         watermark: MarkReader,
+        looks: LookReader,
         registry: ClipRegistry,
         log: PublicLog,
         decode: Decode,
@@ -121,6 +126,7 @@ class Verifier:
     ) -> None:
         self._credentials = credentials
         self._watermark = watermark
+        self._looks = looks
         self._registry = registry
         self._log = log
         self._decode = decode
@@ -134,7 +140,8 @@ class Verifier:
         3. The credentials are read, in another one; a container that cannot hold any has none.
         4. The clip that they name is looked up, and its log entry proven under a signed head.
         5. Do they all name the same clip, with the credentials that we gave it?
-        6. One table says what this adds up to (``gateway.findings``).
+        6. The picture is compared with what released clips look like.
+        7. One table says what this adds up to (``gateway.findings``).
 
         Never raises for what the file holds. The caller bounds uploads and how many run at
         once.
@@ -149,26 +156,32 @@ class Verifier:
         said, named = self._said(credentials)
         # 4
         asked = marked or named
-        known = self._consult(asked)
+        known = consult(self._registry, self._log, asked)
         # 5
         same = marked == named and (
             known.clip is None or credentials is None
             or credentials.manifest_id == known.clip.manifest_id
         )  # fmt: skip
         # 6
-        rule = rule_for(
-            Evidence(credentials=said, watermark=seen.says, log=known.says, same_clip=same)
+        alike = self._compare(seen)
+        # 7
+        evidence = Evidence(
+            credentials=said,
+            watermark=seen.says,
+            log=known.says,
+            fingerprint=alike.says,
+            same_clip=same,
         )
         return Report(
-            finding=rule.finding,
+            finding=decide(evidence),
             clip_id=marked or named,
-            sentence=_sentence(rule, seen),
+            sentence=_sentence(evidence, seen),
             evidence={
                 Technique.CONTENT_CREDENTIALS: exhibit(
                     said, _credential_details(credentials, named)
                 ),
                 Technique.WATERMARK: exhibit(seen.says, seen.details()),
-                Technique.FINGERPRINT: exhibit(None, {}),
+                Technique.FINGERPRINT: exhibit(alike.says, alike.details(seen.looked_at)),
                 Technique.LOG: exhibit(known.says, known.details(sha256)),
             },
             looked_at=seen.looked_at,
@@ -180,18 +193,21 @@ class Verifier:
     def _look(self, path: Path) -> _Seen:
         container = None
         try:
+            onlooker = self._looks.onlooker()
             with self._decode(path) as video:
                 container = video.info.container
+                chunks = onlooker.passing(video.chunks)
                 reading = self._watermark.extract(
-                    video.chunks, fps=video.info.fps, candidates=self._registry.candidates()
+                    chunks, fps=video.info.fps, candidates=self._registry.candidates()
                 )
                 # A reader may stop early; only a clip that was read to its end was looked at.
                 looked_at = video.looked_at
+                query = onlooker.query(fps=video.info.fps)
         except Unreadable as fault:
             return _Seen(container=container, unreadable=fault.reason, why=fault.message)
         except Exception:  # noqa: BLE001 - a part that raises has not checked
             return _Seen(container=container)
-        return _Seen(container=container, reading=reading, looked_at=looked_at)
+        return _Seen(container=container, reading=reading, query=query, looked_at=looked_at)
 
     def _read_credentials(self, path: Path, container: str | None) -> Credentials | None:
         if container == MATROSKA:
@@ -225,39 +241,26 @@ class Verifier:
             return CredentialsSay.NOT_AI, None
         return CredentialsSay.SILENT, None
 
-    def _consult(self, clip_id: str | None) -> _Known:
-        if clip_id is None:
-            return _Known(says=LogSays.NOT_ASKED)
+    def _compare(self, seen: _Seen) -> _Alike:
+        """The clips that the picture resembles, each proven; one that was deleted is none."""
+        if seen.query is None:
+            return _Alike(says=FingerprintSays.FAILED)
         try:
-            clip = self._registry.find(clip_id)
-            index = None if clip is None else self._proven(clip, clip_id)
-        except Exception:  # noqa: BLE001 - a log that cannot be asked has not spoken
-            return _Known(says=LogSays.FAILED)
-        if clip is not None and index is not None:
-            return _Known(says=LogSays.RECORDED, clip=clip, index=index)
-        return _Known(says=LogSays.NOT_RECORDED, clip=clip)
-
-    def _proven(self, clip: RegisteredClip, clip_id: str) -> int | None:
-        """The index of the publication entry, when it is proven and tells the same story."""
-        if clip.state not in RELEASED_STATES or clip.audit_index is None:
-            return None
-        try:
-            receipt = self._log.inclusion(
-                f"{clip.video_id}:publish:{EventKind.VIDEO_PUBLISHED}"
-            )
-        except NotFound:
-            return None
-        entry = read_entry(receipt.leaf)
-        facts = entry.facts
-        if (
-            entry.kind == EventKind.VIDEO_PUBLISHED
-            and entry.subject == clip.video_id
-            and facts.get("clip_id") == clip.clip_id == clip_id
-            and facts.get("sha256") == clip.sha256
-            and receipt.index == clip.audit_index
-        ):
-            return receipt.index
-        return None
+            compared = self._looks.compare(seen.query)
+        except Exception:  # noqa: BLE001 - an index that cannot be asked has not compared
+            return _Alike(says=FingerprintSays.FAILED)
+        if not compared.enough_detail:
+            return _Alike(says=FingerprintSays.TOO_LITTLE_DETAIL)
+        like: list[tuple[Match, Known]] = []
+        for match in compared.matches[:MAX_LIKE]:
+            known = consult(self._registry, self._log, match.clip_id)
+            if known.says is LogSays.FAILED:
+                return _Alike(says=FingerprintSays.FAILED)
+            fetchable = known.clip is not None and known.clip.state == "released"
+            if known.says is LogSays.RECORDED and fetchable:
+                like.append((match, known))
+        says = FingerprintSays.LOOKS_LIKE if like else FingerprintSays.NOTHING_LIKE_IT
+        return _Alike(says=says, compared=compared, like=tuple(like))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +269,7 @@ class _Seen:
 
     container: str | None
     reading: Reading | None = None
+    query: Query | None = None
     looked_at: tuple[tuple[float, float], ...] = ()
     unreadable: str | None = None
     why: str | None = None
@@ -313,30 +317,40 @@ class _Seen:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Known:
-    """What register and log gave."""
+class _Alike:
+    """What the look of the picture gave."""
 
-    says: LogSays
-    clip: RegisteredClip | None = None
-    index: int | None = None
+    says: FingerprintSays
+    compared: Compared | None = None
+    like: tuple[tuple[Match, Known], ...] = ()
 
-    def details(self, sha256: str | None) -> dict[str, Any]:
-        """For the report: public facts of a released clip, nothing about any other."""
-        if self.says is not LogSays.RECORDED or self.clip is None:
+    def details(self, looked_at: tuple[tuple[float, float], ...]) -> dict[str, Any]:
+        """For the report: how many were compared, and what it may be."""
+        if self.compared is None:
             return {}
-        released = self.clip.released_at
-        return {
-            "index": self.index,
-            "released_at": released.isoformat() if released else None,
-            "released_sha256": self.clip.sha256,
-            "same_bytes": sha256 is not None and sha256 == self.clip.sha256,
+        shown: dict[str, Any] = {
+            "compared": self.compared.clips,
+            "released": self.compared.released,
         }
+        if self.like:
+            shown["clips"] = [
+                {
+                    "clip_id": match.clip_id,
+                    "log_index": known.index,
+                    "similarity": round(match.similarity, 2),
+                    "chance_of_error": f"below 10^{math.ceil(match.log10_p)}",
+                    "mirrored": match.mirrored,
+                    "seen": [_in_clip(at, looked_at) for at in (match.start, match.end)],
+                }
+                for match, known in self.like
+            ]
+        return shown
 
 
-def _sentence(rule: Rule, seen: _Seen) -> str:
-    if rule.finding is Finding.COULD_NOT_CHECK and seen.why is not None:
+def _sentence(evidence: Evidence, seen: _Seen) -> str:
+    if decide(evidence) is Finding.COULD_NOT_CHECK and seen.why is not None:
         return not_checked(seen.why)
-    return rule.sentence
+    return sentence_for(evidence)
 
 
 def _credential_details(found: Credentials | None, named: str | None) -> dict[str, Any]:

@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from gateway.audit.receipt import Receipt
 from gateway.provenance.credentials import Credentials
+from watermark.fingerprint.match import Match
+from watermark.fingerprint.query import Query
 from watermark.payload import Payload
 from watermark.reading import Reading
 
@@ -40,6 +42,40 @@ class MarkReader(Protocol):
         self, chunks: Iterable[Frames], *, fps: float, candidates: Collection[Payload] = ()
     ) -> Reading:
         """What the frames carry."""
+
+
+class Onlooker(Protocol):
+    """Looks at the frames of a copy on their way to another witness."""
+
+    def passing(self, chunks: Iterable[Frames]) -> Iterator[Frames]:
+        """The same chunks."""
+
+    def query(self, *, fps: float) -> Query:
+        """What has passed, to be compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What a copy resembles beyond chance, the likeliest first.
+
+    ``clips`` were compared, of ``released`` that there are: a fingerprint may still be
+    missing. Without ``enough_detail`` nothing was compared.
+    """
+
+    enough_detail: bool
+    matches: tuple[Match, ...]
+    clips: int
+    released: int
+
+
+class LookReader(Protocol):
+    """Compares looks; ``gateway.lookalikes`` has the real one."""
+
+    def onlooker(self) -> Onlooker:
+        """One for each copy."""
+
+    def compare(self, query: Query) -> Compared:
+        """Which released clips the copy resembles."""
 
 
 class VideoFacts(Protocol):

@@ -235,14 +235,32 @@ class FakeMarker:
 
 
 @dataclass
+class FakeLooks:
+    """Knows a clip by the sum of its pixels."""
+
+    fault: BaseException | None = None
+    given: list[bytes] = field(default_factory=list)
+
+    def record(self, chunks: Iterable[Frames], *, fps: float) -> bytes:
+        assert fps > 0
+        if self.fault is not None:
+            raise self.fault
+        self.given.append(f"sum {sum(int(chunk.sum()) for chunk in chunks)}".encode())
+        return self.given[-1]
+
+
+@dataclass
 class FakeSealer:
     """Writes the clip id behind the file, and reads it from there."""
 
     named: str | None = None
     fault: BaseException | None = None
 
-    def seal(self, order: Order, source: Path, target: Path, *, thumbnail: bytes) -> str:
+    def seal(
+        self, order: Order, source: Path, target: Path, *, thumbnail: bytes, fingerprint: bytes
+    ) -> str:
         assert thumbnail
+        assert fingerprint
         if self.fault is not None:
             raise self.fault
         seal = json.dumps({"clip": self.named or order.clip_id}).encode()

@@ -21,6 +21,7 @@ _VALUE = re.compile(r"([1-9][0-9]{0,2})\*([0-9a-f]{16})", re.ASCII)
 _ALGORITHM = re.compile(
     r"[A-Za-z]{2,63}(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+", re.ASCII
 )
+FINGERPRINT_KIND = "fp.1"
 _KINDS = frozenset({"wm", "watermark", "fp", "fingerprint"})
 MAX_ALGORITHM_CHARS = 200
 
@@ -73,6 +74,15 @@ def bound_clips(
         except InvalidRequest:
             continue
     return tuple(found)
+
+
+def fingerprint_algorithm(algorithm: str) -> str:
+    """Give the name of our fingerprints beside a watermark of that name.
+
+    ``org.example.cinegate.wm.1`` → ``org.example.cinegate.fp.1``. The value is the record of
+    docs/fingerprint.md in base64. Raises ConfigurationFault as ``owner_prefix`` does.
+    """
+    return f"{owner_prefix(algorithm)}.{FINGERPRINT_KIND}"
 
 
 def owner_prefix(algorithm: str) -> str:

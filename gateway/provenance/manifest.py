@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import math
 import uuid
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from gateway.errors import ConfigurationFault, StageUnavailable
-from gateway.provenance.binding import LAYOUT_VERSION, format_binding, owner_prefix
+from gateway.provenance.binding import (
+    LAYOUT_VERSION,
+    fingerprint_algorithm,
+    format_binding,
+    owner_prefix,
+)
 
 SPEC_VERSION = "2.4.0"
 FORMAT = "video/mp4"
@@ -58,7 +64,8 @@ class ManifestFacts:
     ``layout`` the payload layout it was embedded with. ``title`` must not come from the
     prompt. ``created_at`` is aware. ``weights_sha256`` maps the name of a weights file to its
     digest. ``thumbnail`` is a JPEG of our own, at most 512 pixels wide. ``audit_subject`` is
-    the name under which the public log lists the clip.
+    the name under which the public log lists the clip. ``fingerprint`` is the record of
+    docs/fingerprint.md, made of the same pictures.
     Raises ConfigurationFault for a value that comes from the settings or a model card, and
     StageUnavailable for one that comes from the pipeline.
     """
@@ -79,6 +86,7 @@ class ManifestFacts:
     detector_url: str
     thumbnail: bytes | None = field(default=None, repr=False)
     audit_subject: str | None = None
+    fingerprint: bytes | None = field(default=None, repr=False)
     layout: int = LAYOUT_VERSION
     model_format: str = "c2pa.types.model"
     human_oversight: str = "prompt_guided"
@@ -144,13 +152,7 @@ def build_manifest(facts: ManifestFacts) -> dict[str, Any]:
         "format": FORMAT,
         "assertions": [
             {"label": "c2pa.actions.v2", "data": _actions(facts, when=when)},
-            {
-                "label": "c2pa.soft-binding",
-                "data": {
-                    "alg": facts.algorithm,
-                    "blocks": [{"scope": {}, "value": value}],
-                },
-            },
+            _soft_binding(facts.algorithm, value),
             {"label": "c2pa.ai-disclosure", "data": _ai_disclosure(facts)},
             {
                 # Anything but this field is refused by stricter readers.
@@ -186,6 +188,10 @@ def build_manifest(facts: ManifestFacts) -> dict[str, Any]:
             },
         ],
     }
+    if facts.fingerprint is not None:
+        name = fingerprint_algorithm(facts.algorithm)
+        value = b64encode(facts.fingerprint).decode("ascii")
+        manifest["assertions"].insert(2, _soft_binding(name, value))
     if facts.thumbnail is not None:
         manifest["thumbnail"] = {"format": "image/jpeg", "identifier": THUMBNAIL_NAME}
     return manifest
@@ -207,6 +213,13 @@ def content_urn(algorithm: str, clip_id: str) -> str:
     A name-based UUID (RFC 9562 §5.5) over algorithm and clip id; it hides nothing.
     """
     return uuid.uuid5(uuid.NAMESPACE_URL, f"c2pa-soft-binding:{algorithm}:{clip_id}").urn
+
+
+def _soft_binding(algorithm: str, value: str) -> dict[str, Any]:
+    return {
+        "label": "c2pa.soft-binding",
+        "data": {"alg": algorithm, "blocks": [{"scope": {}, "value": value}]},
+    }
 
 
 def _actions(facts: ManifestFacts, *, when: str) -> dict[str, Any]:

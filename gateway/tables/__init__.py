@@ -9,6 +9,7 @@ from gateway.tables.audit import (
     AuditTile,
 )
 from gateway.tables.base import Table, UtcTime
+from gateway.tables.fingerprints import FingerprintRow
 from gateway.tables.jobs import (
     ApiKey,
     ChoreRow,
@@ -34,6 +35,7 @@ __all__ = [
     "ChoreRow",
     "Consent",
     "EnrolledFaceRow",
+    "FingerprintRow",
     "HashListRow",
     "IdempotencyRow",
     "PersonRow",

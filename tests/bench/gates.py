@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app import Gateway
+from gateway.lookalikes import ClipLooks
 from gateway.orders import Order
 from gateway.provenance.signing import C2paSigner
 from gateway.registers import utc_now
@@ -117,7 +118,10 @@ def measure(seconds: int, raw: Path, folder: Path) -> dict[str, Any]:
             clock=utc_now,
         )
         still = codec.thumbnail(marked)
-        timed("sign", lambda: sealer.seal(order(payload), marked, signed, thumbnail=still))
+        looks = ClipLooks()
+        record = timed("fingerprint", lambda: looks.record(codec.decode(marked), fps=FPS))
+        sealed = partial(sealer.seal, thumbnail=still, fingerprint=record)
+        timed("sign", lambda: sealed(order(payload), marked, signed))
         # Twice, as on the path: after the encoding, and from the shelf.
         for path in (marked, signed):
             stored = codec.decode(path)

@@ -49,6 +49,7 @@ def facts(**changes: Any) -> ManifestFacts:
         "weights_sha256": {"unet.safetensors": "ab" * 32},
         "detector_url": "http://127.0.0.1:8400/verify",
         "audit_subject": f"clip:{CLIP_ID}",
+        "fingerprint": bytes(range(256)) * 6,
     }
     return ManifestFacts(**(values | changes))
 

@@ -12,10 +12,13 @@ import av
 import cv2
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
+from gateway import fingerprints
 from gateway.audit.entry import EventKind
 from gateway.confined import ConfinedCredentials
 from gateway.errors import StageUnavailable
+from gateway.lookalikes import ClipLooks, Lookalikes
 from gateway.media.codec import Mp4Codec
 from gateway.media.sandbox import Unreadable, decode_untrusted
 from gateway.provenance.manifest import build_manifest
@@ -24,6 +27,8 @@ from gateway.tables import Video
 from gateway.verify import Finding, Report, Verifier
 from tests.contract.audit_kit import Room, event, open_room, video_row
 from tests.contract.provenance_kit import ALGORITHM, Workshop, facts, now, workshop
+from tests.unit.fingerprint_clips import cut, drawn
+from watermark.fingerprint.inverted import InvertedIndex
 from watermark.keys import WatermarkKey
 from watermark.payload import Payload
 from watermark.spread import SpreadWatermarker
@@ -35,6 +40,7 @@ CLIP, LEAKED, CROSSED, NAMED = (
     0xB7052FD48C6E193A,
     0x52D9A8164FE37BC0,
 )
+BUSY = 0x3C90A7D25E184FB6
 CODEC = Mp4Codec(preset="veryfast", threads=1)
 
 
@@ -51,6 +57,13 @@ def scene(seed: int) -> Iterator[np.ndarray]:
         yield chunk
 
 
+def picture(number: int) -> Iterator[np.ndarray]:
+    """What the clip of that number shows: the busy one has enough detail for a fingerprint."""
+    if number != BUSY:
+        return scene(number)
+    return cut(drawn(7, FRAMES, HEIGHT, WIDTH), 16)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Studio:
     """A place that marks, signs, logs and verifies for real."""
@@ -64,7 +77,7 @@ class Studio:
         """A marked clip, not signed and not in the log."""
         path = self.shop.folder / f"marked-{number}.mp4"
         payload = Payload(clip_id=number)
-        CODEC.encode(self.marker.embed(scene(number), payload, fps=FPS), path, fps=FPS)
+        CODEC.encode(self.marker.embed(picture(number), payload, fps=FPS), path, fps=FPS)
         return path
 
     def signed(self, number: int, source: Path, name: str) -> tuple[Path, str]:
@@ -102,6 +115,8 @@ class Studio:
             row.manifest_id, row.completed_at = manifest_id, now()
             row.audit_index = self.room.log.covered(published.id)
             row.state = "released"
+            look = ClipLooks().record(CODEC.decode(path), fps=FPS)
+            fingerprints.keep(session, row.clip_id, look)
 
     def verify(self, path: Path) -> Report:
         return self.verifier.verify(path)
@@ -120,6 +135,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
                 scratch=folder / "work",
             ),
             watermark=marker,
+            looks=Lookalikes(room.database, make_index=InvertedIndex),
             registry=SqlRegistry(room.database),
             log=room.log,
             decode=decode_untrusted,
@@ -144,7 +160,7 @@ def test_a_released_clip_is_made_here(studio: Studio, clip: Path) -> None:
     assert results(report) == {
         "content_credentials": "ours",
         "watermark": "found",
-        "fingerprint": "not_available",
+        "fingerprint": "looks_like",
         "log": "recorded",
     }
     assert report.to_dict()["evidence"]["log"]["details"]["same_bytes"] is True
@@ -226,6 +242,31 @@ def test_another_studios_credentials_are_made_elsewhere_and_unrecognised(
     assert report.finding is Finding.MADE_ELSEWHERE
     assert "whom we do not recognise" in report.sentence
     assert report.clip_id is None
+
+
+def test_a_copy_without_any_mark_is_told_by_its_look_until_the_clip_is_deleted(
+    studio: Studio, tmp_path: Path
+) -> None:
+    studio.released(BUSY)
+    copy = tmp_path / "copy.mp4"
+    crop = (chunk[:, 20:340, 40:600] for chunk in picture(BUSY))
+    CODEC.encode(crop, copy, fps=FPS)
+    report = studio.verify(copy)
+    assert (report.finding, report.clip_id) == (Finding.UNKNOWN, None)
+    assert results(report) == {
+        "content_credentials": "absent",
+        "watermark": "not_found",
+        "fingerprint": "looks_like",
+        "log": "not_asked",
+    }
+    assert "a likeness is no proof" in report.sentence
+    (like,) = report.to_dict()["evidence"]["fingerprint"]["details"]["clips"]
+    assert like["clip_id"] == f"{BUSY:016x}"
+    with studio.room.database.write() as session:
+        row = sa.select(Video).where(Video.clip_id == like["clip_id"])
+        session.scalars(row).one().state = "deleted"
+        fingerprints.withdraw(session, like["clip_id"])
+    assert results(studio.verify(copy))["fingerprint"] == "nothing_like_it"
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.95])

@@ -30,6 +30,7 @@ from tests.fakes import (
     FakeCodec,
     FakeFrameJudge,
     FakeGenerator,
+    FakeLooks,
     FakeMarker,
     FakeOffers,
     FakePermits,
@@ -53,6 +54,7 @@ class Rig:
     generator: FakeGenerator = field(default_factory=FakeGenerator)
     frames: FakeFrameJudge = field(default_factory=FakeFrameJudge)
     marker: FakeMarker = field(default_factory=FakeMarker)
+    looks: FakeLooks = field(default_factory=FakeLooks)
     codec: FakeCodec = field(default_factory=FakeCodec)
     sealer: FakeSealer = field(default_factory=FakeSealer)
     queue: FakeQueue = field(default_factory=FakeQueue)
@@ -113,6 +115,7 @@ class Rig:
             generators={"fake": self.generator},  # type: ignore[dict-item]
             frames=self.frames,
             marker=self.marker,
+            looks=self.looks,
             codec=self.codec,
             sealer=self.sealer,
             log=self.log,

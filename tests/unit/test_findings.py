@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -12,24 +13,30 @@ from gateway.findings import (
     CredentialsSay,
     Evidence,
     Finding,
+    FingerprintSays,
     LogSays,
     WatermarkSays,
     decide,
     rule_for,
+    sentence_for,
 )
 from gateway.meanings import MEANINGS, Technique, exhibit
 
-C, W, L, F = CredentialsSay, WatermarkSays, LogSays, Finding
+C, W, L, F, P = CredentialsSay, WatermarkSays, LogSays, Finding, FingerprintSays
 EVERY = [
-    Evidence(credentials=c, watermark=w, log=log, same_clip=same)
-    for c, w, log, same in product(C, W, L, (True, False))
+    Evidence(credentials=c, watermark=w, log=log, fingerprint=p, same_clip=same)
+    for c, w, log, p, same in product(C, W, L, P, (True, False))
 ]
 NEGATIVE = {F.UNKNOWN, F.MADE_ELSEWHERE, F.RECORDED_NOT_AI}
 DOCUMENT = Path(__file__).parents[2] / "docs" / "verify.md"
 
 
+def evidence_of(c: C, w: W, log: L, p: P = P.NOTHING_LIKE_IT, *, same: bool = True) -> Evidence:
+    return Evidence(credentials=c, watermark=w, log=log, fingerprint=p, same_clip=same)
+
+
 def found(c: C, w: W, log: L, *, same: bool = True) -> Finding:
-    return decide(Evidence(credentials=c, watermark=w, log=log, same_clip=same))
+    return decide(evidence_of(c, w, log, same=same))
 
 
 @pytest.mark.parametrize(
@@ -82,15 +89,36 @@ def test_a_failure_leads_only_to_not_checked_or_to_a_contradiction() -> None:
 
 
 def test_made_here_needs_every_witness_and_the_others_need_silence() -> None:
-    whole = Evidence(credentials=C.OURS, watermark=W.FOUND, log=L.RECORDED, same_clip=True)
+    whole = [evidence_of(C.OURS, W.FOUND, L.RECORDED, look) for look in P]
     for evidence in EVERY:
         finding = decide(evidence)
-        assert (finding is F.MADE_HERE) == (evidence == whole), evidence
+        assert (finding is F.MADE_HERE) == (evidence in whole), evidence
         if finding is F.MADE_HERE_CREDENTIALS_REMOVED:
             assert (evidence.watermark, evidence.log) == (W.FOUND, L.RECORDED), evidence
             assert evidence.credentials is C.ABSENT, evidence
         if finding in NEGATIVE:
             assert evidence.watermark is W.NOT_FOUND, evidence
+
+
+def test_a_likeness_changes_no_finding() -> None:
+    for evidence in EVERY:
+        heard = [P.LOOKS_LIKE, P.NOTHING_LIKE_IT, P.TOO_LITTLE_DETAIL]
+        assert len({decide(replace(evidence, fingerprint=look)) for look in heard}) == 1
+
+
+def test_a_likeness_that_could_not_be_looked_for_leaves_no_negative_finding() -> None:
+    for evidence in EVERY:
+        if evidence.fingerprint is P.FAILED:
+            assert decide(evidence) not in NEGATIVE, evidence
+
+
+def test_a_likeness_is_told_and_is_no_proof() -> None:
+    for evidence in EVERY:
+        told = "looks like a clip that was made here" in sentence_for(evidence)
+        likely = evidence.fingerprint is P.LOOKS_LIKE and decide(evidence) in NEGATIVE
+        assert told == likely, evidence
+        if told:
+            assert "likeness is no proof" in sentence_for(evidence)
 
 
 def test_every_rule_of_the_table_is_reached() -> None:
@@ -99,7 +127,7 @@ def test_every_rule_of_the_table_is_reached() -> None:
 
 
 def test_no_sentence_gives_a_percentage_or_calls_a_clip_real() -> None:
-    texts = [rule_for(evidence).sentence for evidence in EVERY]
+    texts = [sentence_for(evidence) for evidence in EVERY]
     texts += [text for words in MEANINGS.values() for text in words]
     for text in texts:
         assert "%" not in text
@@ -110,7 +138,7 @@ def test_no_sentence_gives_a_percentage_or_calls_a_clip_real() -> None:
 
 
 def test_every_result_has_words_and_says_what_it_does_not_mean() -> None:
-    for says in (*C, *W, *L, None):
+    for says in (*C, *W, *L, *P):
         item = exhibit(says, {})
         assert item.result
         assert item.meaning.endswith(".")

@@ -164,3 +164,14 @@ def test_a_setting_or_card_that_says_too_little_stops_the_manifest(
 def test_a_clip_without_title_or_time_gets_no_manifest(change: dict[str, Any]) -> None:
     with pytest.raises(StageUnavailable):
         facts(**change)
+
+
+def test_a_fingerprint_is_a_soft_binding_of_its_own_beside_the_watermarks() -> None:
+    manifest = build_manifest(facts(fingerprint=b"CGFP..."))
+    bindings = [a["data"] for a in manifest["assertions"] if a["label"] == "c2pa.soft-binding"]
+    assert [binding["alg"] for binding in bindings] == [
+        "org.example.cinegate.wm.1",
+        "org.example.cinegate.fp.1",
+    ]
+    assert bindings[0] == assertion(build_manifest(facts()), "c2pa.soft-binding")
+    assert bindings[1]["blocks"] == [{"scope": {}, "value": "Q0dGUC4uLg=="}]

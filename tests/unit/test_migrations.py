@@ -310,6 +310,43 @@ def test_tenants_keep_what_they_had_through_the_permissions(tmp_path: Path) -> N
     assert schema.migrate(url) == schema.head()
 
 
+def test_clips_keep_what_they_had_through_the_fingerprints(url: str) -> None:
+    schema.migrate(url, "0009")
+    columns = {
+        "id": "'v'", "tenant_id": "'t'", "clip_id": "'00c0ffee00c0ffee'", "fingerprint": "'f'",
+        "prompt": "'p'", "model": "'m'", "seconds": "4", "width": "64", "height": "64",
+        "seed": "0", "state": "'queued'", "stage": "'approve'", "progress": "0",
+        "created_at": "'2026-11-22'",
+    }  # fmt: skip
+    run(
+        url,
+        "INSERT INTO tenants (id, name, created_at) VALUES ('t', 'T', '2026-11-22')",
+        f"INSERT INTO videos ({', '.join(columns)}) VALUES ({', '.join(columns.values())})",
+    )
+    before = kept(url)
+    schema.migrate(url, "0010")
+    known = "INSERT INTO fingerprints (clip_id, number, record) VALUES ('{}', {}, NULL)"
+    run(url, known.format("00c0ffee00c0ffee", 1))
+    for clip, number in (("00c0ffee00c0ffee", 2), ("unheard of", 2)):
+        with pytest.raises(sa.exc.IntegrityError):  # one a clip, and only of a clip
+            run(url, "PRAGMA foreign_keys = ON" if url.startswith("sqlite") else "SELECT 1",
+                known.format(clip, number))  # fmt: skip
+    assert kept(url) == before
+    schema.migrate(url, "0009")
+    assert kept(url) == before
+    assert "fingerprints" not in names(url)
+    assert schema.migrate(url) == schema.head()
+    assert kept(url) == before
+
+
+def kept(url: str) -> list[Any]:
+    """What is in the rows of clips."""
+    engine = sa.create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        told = "SELECT id, clip_id, prompt, state, turn FROM videos"
+        return list(connection.exec_driver_sql(told))
+
+
 def test_released_needs_both_marks_and_an_index(tmp_path: Path) -> None:
     url = url_of(tmp_path)
     schema.migrate(url)

@@ -76,6 +76,7 @@ BREAKS: dict[str, Callable[[Rig], Any]] = {
     "encoding destroys the mark": lambda r: setattr(r.codec, "lossy", True),
     "the mark reads without certainty": lambda r: setattr(r.marker, "certain", False),
     "the mark reader crashes": lambda r: setattr(r.marker, "fault", FAULT),
+    "the fingerprint cannot be made": lambda r: setattr(r.looks, "fault", FAULT),
     "signing fails": lambda r: setattr(r.sealer, "fault", FAULT),
     "the seal names another clip": lambda r: setattr(r.sealer, "named", "0" * 16),
     "the log never covers the entry": lambda r: setattr(r.log, "covers", False),

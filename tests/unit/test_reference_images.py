@@ -35,6 +35,7 @@ from gateway.media.sandbox import Unreadable
 from gateway.origins import Origins
 from gateway.provenance.credentials import Credentials
 from gateway.reference_images import ReferenceGate, ReferenceReport
+from gateway.witnesses import Compared
 from safety.circumstances import Audience, Circumstances, Grant
 from safety.frames import FrameGate
 from safety.hash_list import HashList, HashLists
@@ -43,6 +44,8 @@ from safety.pdq import picture_hash
 from safety.pictures import PictureScores
 from safety.policy import POLICY_PATH, Policy
 from safety.verdict import Action, Category, PictureNote, Stage
+from watermark.fingerprint.maker import Onlooker
+from watermark.fingerprint.query import Query
 from watermark.keys import WatermarkKey
 from watermark.payload import Payload
 from watermark.reading import nothing
@@ -549,6 +552,7 @@ class Witnesses:
         self.asked: list[str] = []
         self.origins = Origins(
             credentials=self, watermark=reader, registry=self, log=self,  # type: ignore[arg-type]
+            looks=Blank(),
             clock=Circumstances,  # type: ignore[arg-type]
         )  # fmt: skip
         self._credentials = credentials
@@ -562,6 +566,17 @@ class Witnesses:
 
     def candidates(self) -> list[Payload]:
         return []
+
+
+class Blank:
+    """Nothing was released yet."""
+
+    def onlooker(self) -> Onlooker:
+        return Onlooker()
+
+    def compare(self, query: Query) -> Compared:
+        detail = query.enough_detail
+        return Compared(enough_detail=detail, matches=(), clips=0, released=0)
 
 
 class NoMark:

@@ -19,10 +19,14 @@ from hypothesis import strategies as st
 from gateway.audit.entry import Event, EventKind
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
+from gateway.meanings import Technique
 from gateway.media.sandbox import Unreadable
 from gateway.provenance.credentials import Credentials
 from gateway.verify import Finding, Report, Verifier
-from gateway.witnesses import RegisteredClip
+from gateway.witnesses import Compared, RegisteredClip
+from watermark.fingerprint.maker import Onlooker
+from watermark.fingerprint.match import Match
+from watermark.fingerprint.query import Query
 from watermark.payload import Payload
 from watermark.reading import Reading, Span, nothing
 
@@ -66,6 +70,22 @@ UNMARKED = nothing(algorithm=ALGORITHM, frames_read=24, pilot_score=0.3)
 DOUBTFUL = marked(certain=False, log10_p=-2.0)
 
 
+NOTHING_ALIKE = Compared(enough_detail=True, matches=(), clips=1, released=1)
+
+
+def alike(clip_id: str = CLIP, **changes: Any) -> Compared:
+    plain = Match(
+        clip_id=clip_id,
+        similarity=0.871,
+        log10_p=-8.6,
+        pairs=12,
+        mirrored=False,
+        start=0.25,
+        end=0.75,
+    )
+    return replace(NOTHING_ALIKE, matches=(replace(plain, **changes),))
+
+
 @dataclass
 class Stand:
     """Witnesses that a test may change; anything that is an exception is raised."""
@@ -74,6 +94,7 @@ class Stand:
     clock: Callable[[], Any]
     credentials: Credentials | Exception = ABSENT
     reading: Reading | Exception = UNMARKED
+    likeness: Compared | Exception = NOTHING_ALIKE
     registry: dict[str, RegisteredClip] | Exception = field(default_factory=dict)
     opening: Exception | None = None
     reading_on: Exception | None = None
@@ -92,6 +113,13 @@ class Stand:
         assert fps == 24.0
         assert all(isinstance(one, Payload) for one in candidates)
         return _or_raise(self.reading)
+
+    def onlooker(self) -> Onlooker:
+        return Onlooker()
+
+    def compare(self, query: Query) -> Compared:
+        assert not query.enough_detail
+        return _or_raise(self.likeness)
 
     def find(self, clip_id: str) -> RegisteredClip | None:
         return _or_raise(self.registry).get(clip_id)
@@ -117,6 +145,7 @@ class Stand:
         report = Verifier(
             credentials=self,
             watermark=self,
+            looks=self,
             registry=self,
             log=self.log,
             decode=self.decode,
@@ -176,7 +205,7 @@ def test_a_clip_of_ours_is_made_here_with_all_of_its_evidence(stand: Stand, path
     assert {name: item["result"] for name, item in shown["evidence"].items()} == {
         "content_credentials": "ours",
         "watermark": "found",
-        "fingerprint": "not_available",
+        "fingerprint": "nothing_like_it",
         "log": "recorded",
     }
     assert shown["evidence"]["content_credentials"]["details"]["names_clip"] == CLIP
@@ -303,18 +332,20 @@ def test_an_unrecognised_signer_is_named_as_such(stand: Stand, path: Path) -> No
 
 @pytest.mark.parametrize("fault", [RuntimeError("x"), Unreadable("timeout"), MemoryError()])
 @pytest.mark.parametrize(
-    "where", ["credentials", "reading", "registry", "opening", "reading_on"]
+    "where", ["credentials", "reading", "registry", "opening", "reading_on", "likeness"]
 )
 def test_whatever_a_witness_raises_is_could_not_check(
     stand: Stand, path: Path, where: str, fault: Exception
 ) -> None:
     stand.credentials, stand.reading = OURS, marked()
+    if where == "likeness":
+        stand.credentials, stand.reading = ABSENT, UNMARKED
     setattr(stand, where, fault)
     report = stand.verify(path)
     assert report.finding is Finding.COULD_NOT_CHECK
     results = {item.result for item in report.evidence.values()}
     assert "could_not_check" in results
-    pixels = where != "credentials"
+    pixels = where not in ("credentials", "likeness")
     unreadable = "timeout" if isinstance(fault, Unreadable) and pixels else None
     assert report.unreadable == unreadable
     if unreadable:
@@ -350,6 +381,72 @@ def test_nothing_about_an_unreleased_clip_is_told(stand: Stand, path: Path) -> N
     assert (log["result"], log["details"]) == ("not_recorded", {})
 
 
+def test_a_likeness_is_shown_with_its_log_entry_and_makes_nothing_ours(
+    stand: Stand, path: Path
+) -> None:
+    stand.looked_at = ((0.0, 0.5), (9.0, 10.0))
+    stand.likeness = replace(alike(), clips=3, released=4)
+    report = stand.verify(path)
+    assert (report.finding, report.clip_id) == (Finding.UNKNOWN, None)
+    assert "looks like a clip that was made here" in report.sentence
+    shown = report.to_dict()["evidence"]["fingerprint"]
+    assert shown["result"] == "looks_like"
+    assert shown["details"] == {
+        "compared": 3,
+        "released": 4,
+        "clips": [
+            {
+                "clip_id": CLIP,
+                "log_index": 0,
+                "similarity": 0.87,
+                "chance_of_error": "below 10^-8",
+                "mirrored": False,
+                "seen": [0.25, 9.25],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("credentials", [OURS, ABSENT])
+def test_beside_a_mark_a_likeness_changes_nothing(
+    stand: Stand, path: Path, credentials: Credentials
+) -> None:
+    stand.credentials, stand.reading = credentials, marked()
+    before = stand.verify(path)
+    for likeness in (alike(), alike(OTHER), RuntimeError()):
+        stand.likeness = likeness
+        report = stand.verify(path)
+        assert (report.finding, report.sentence) == (before.finding, before.sentence)
+    assert report.evidence["fingerprint"].result == "could_not_check"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {},
+        {CLIP: clip(state="deleted")},
+        {CLIP: clip(state="held")},
+        {CLIP: clip(audit_index=7)},
+        {CLIP: clip(sha256="cd" * 32)},
+    ],
+)
+def test_a_likeness_of_a_clip_that_is_not_released_and_logged_is_not_told(
+    stand: Stand, path: Path, known: dict[str, RegisteredClip]
+) -> None:
+    stand.registry, stand.likeness = known, alike()
+    report = stand.verify(path)
+    assert report.finding is Finding.UNKNOWN
+    assert "looks like" not in report.sentence
+    assert CLIP not in json.dumps(report.to_dict())
+
+
+def test_too_little_detail_is_said(stand: Stand, path: Path) -> None:
+    stand.likeness = replace(NOTHING_ALIKE, enough_detail=False)
+    report = stand.verify(path)
+    assert report.finding is Finding.UNKNOWN
+    assert report.to_dict()["evidence"]["fingerprint"]["result"] == "too_little_detail"
+
+
 _CREDENTIALS = st.one_of(
     st.just(OURS),
     st.builds(
@@ -373,11 +470,25 @@ _READINGS = st.sampled_from(
 _REGISTRIES = st.sampled_from(
     [{}, {CLIP: clip()}, {CLIP: clip(state="failed")}, {OTHER: clip()}, OSError()]
 )
+_LIKENESSES = st.sampled_from(
+    [
+        NOTHING_ALIKE,
+        alike(),
+        alike(OTHER),
+        alike("?"),
+        replace(alike(), enough_detail=False),
+        OSError(),
+    ]
+)
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    credentials=_CREDENTIALS, reading=_READINGS, registry=_REGISTRIES, container=st.booleans()
+    credentials=_CREDENTIALS,
+    reading=_READINGS,
+    registry=_REGISTRIES,
+    likeness=_LIKENESSES,
+    container=st.booleans(),
 )
 def test_no_mixture_of_evidence_makes_a_clip_ours_that_is_not(
     stand: Stand,
@@ -385,15 +496,26 @@ def test_no_mixture_of_evidence_makes_a_clip_ours_that_is_not(
     credentials: Any,
     reading: Any,
     registry: Any,
+    likeness: Any,
     container: bool,
 ) -> None:
     mixed = replace(stand, credentials=credentials, reading=reading, registry=registry)
+    mixed.likeness = likeness
     mixed.container = "mp4" if container else "matroska"
     report = mixed.verify(path)
     ours = not isinstance(reading, Exception) and reading.certain
     failed = any(item.result == "could_not_check" for item in report.evidence.values())
-    if failed:
+    look = report.evidence[Technique.FINGERPRINT].result
+    others = [item.result for name, item in report.evidence.items() if name != "fingerprint"]
+    if "could_not_check" in others:
         assert report.finding in {Finding.COULD_NOT_CHECK, Finding.EVIDENCE_DISAGREES}
+    if failed:
+        assert report.finding not in {
+            Finding.UNKNOWN, Finding.MADE_ELSEWHERE, Finding.RECORDED_NOT_AI
+        }  # fmt: skip
+    if look == "looks_like":
+        assert registry == {CLIP: clip()}
+        assert likeness == alike()
     if report.finding in {Finding.MADE_HERE, Finding.MADE_HERE_CREDENTIALS_REMOVED}:
         assert ours
         assert reading.payload == Payload.from_hex(CLIP)

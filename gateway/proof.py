@@ -1,0 +1,71 @@
+"""Proof: what register and log know of a clip that something named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.audit.entry import EventKind
+from gateway.audit.entry import read as read_entry
+from gateway.errors import NotFound
+from gateway.findings import LogSays
+from gateway.witnesses import RELEASED_STATES, ClipRegistry, PublicLog, RegisteredClip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What register and log gave."""
+
+    says: LogSays
+    clip: RegisteredClip | None = None
+    index: int | None = None
+
+    def details(self, sha256: str | None) -> dict[str, Any]:
+        """For the report: public facts of a released clip, nothing about any other."""
+        if self.says is not LogSays.RECORDED or self.clip is None:
+            return {}
+        released = self.clip.released_at
+        return {
+            "index": self.index,
+            "released_at": released.isoformat() if released else None,
+            "released_sha256": self.clip.sha256,
+            "same_bytes": sha256 is not None and sha256 == self.clip.sha256,
+        }
+
+
+def consult(registry: ClipRegistry, log: PublicLog, clip_id: str | None) -> Known:
+    """Look a clip up, and prove its publication under a signed head of the log.
+
+    Never raises: a register or log that cannot be asked has not spoken.
+    """
+    if clip_id is None:
+        return Known(says=LogSays.NOT_ASKED)
+    try:
+        clip = registry.find(clip_id)
+        index = None if clip is None else _proven(log, clip, clip_id)
+    except Exception:  # noqa: BLE001 - a log that cannot be asked has not spoken
+        return Known(says=LogSays.FAILED)
+    if clip is not None and index is not None:
+        return Known(says=LogSays.RECORDED, clip=clip, index=index)
+    return Known(says=LogSays.NOT_RECORDED, clip=clip)
+
+
+def _proven(log: PublicLog, clip: RegisteredClip, clip_id: str) -> int | None:
+    """The index of the publication entry, when it is proven and tells the same story."""
+    if clip.state not in RELEASED_STATES or clip.audit_index is None:
+        return None
+    try:
+        receipt = log.inclusion(f"{clip.video_id}:publish:{EventKind.VIDEO_PUBLISHED}")
+    except NotFound:
+        return None
+    entry = read_entry(receipt.leaf)
+    facts = entry.facts
+    if (
+        entry.kind == EventKind.VIDEO_PUBLISHED
+        and entry.subject == clip.video_id
+        and facts.get("clip_id") == clip.clip_id == clip_id
+        and facts.get("sha256") == clip.sha256
+        and receipt.index == clip.audit_index
+    ):
+        return receipt.index
+    return None

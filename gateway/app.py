@@ -40,6 +40,7 @@ from gateway.schema import current, head, migrate
 from gateway.sealer import ClipSealer
 from gateway.seams import StepRunner
 from gateway.signature import Signature, load_signature, own_organisation
+from gateway.soft_bindings import SoftBindings
 from gateway.store import Released, Vault
 from gateway.tables import StageRow
 from gateway.telemetry import Telemetry
@@ -179,6 +180,17 @@ class Gateway(Registers):
     def lookalikes(self) -> Lookalikes:
         """What released clips look like, in the memory of this process."""
         return Lookalikes(self.database, make_index=InvertedIndex)
+
+    @cached_property
+    def soft_bindings(self) -> SoftBindings:
+        """From a mark or a look to the manifests of released clips."""
+        return SoftBindings(
+            algorithm=self.watermarker.name,
+            registry=SqlRegistry(self.database),
+            log=self.log,
+            looks=self.lookalikes,
+            released=self.released,
+        )
 
     @cached_property
     def verifier(self) -> Verifier:
@@ -335,16 +347,6 @@ class Gateway(Registers):
             self.migrate()
         elif current(self.settings.database) != head():
             raise ConfigurationFault("The database is of another release: run migrate.")
-
-    def make_folder(self) -> None:
-        """Make the data folder, for its owner only: prompts and raw media lie in it."""
-        folder = self.settings.data_dir
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if folder.stat().st_mode & 0o077:
-                folder.chmod(0o700)
-        except OSError as fault:
-            raise ConfigurationFault("The data folder cannot be made or written.") from fault
 
     def migrate(self) -> str | None:
         """Create or upgrade every table, ours and the engine's; return our revision."""

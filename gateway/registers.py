@@ -46,6 +46,16 @@ class Registers:
         self.settings = settings
         self.clock = clock
 
+    def make_folder(self) -> None:
+        """Make the data folder, for its owner only: prompts and raw media lie in it."""
+        folder = self.settings.data_dir
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.stat().st_mode & 0o077:
+                folder.chmod(0o700)
+        except OSError as fault:
+            raise ConfigurationFault("The data folder cannot be made or written.") from fault
+
     @cached_property
     def database(self) -> Database:
         """The database, with the pragmas that durability needs."""

@@ -25,12 +25,18 @@ class SqlRegistry:
 
     def find(self, clip_id: str) -> RegisteredClip | None:
         """The clip of this number, whatever its state."""
+        return self._one(Video.clip_id == clip_id)
+
+    def find_manifest(self, manifest_id: str) -> RegisteredClip | None:
+        """The clip whose credentials have this id, whatever its state; None if several do."""
+        return self._one(Video.manifest_id == manifest_id)
+
+    def _one(self, which: sa.ColumnElement[bool]) -> RegisteredClip | None:
         with self._database.read() as session:
-            row = session.scalars(
-                sa.select(Video).where(Video.clip_id == clip_id)
-            ).one_or_none()
-        if row is None:
+            rows = session.scalars(sa.select(Video).where(which).limit(2)).all()
+        if len(rows) != 1:
             return None
+        (row,) = rows
         return RegisteredClip(
             clip_id=row.clip_id,
             video_id=row.id,
@@ -39,6 +45,7 @@ class SqlRegistry:
             manifest_id=row.manifest_id,
             released_at=row.completed_at,
             audit_index=row.audit_index,
+            size_bytes=row.size_bytes,
         )
 
     def candidates(self) -> Collection[Payload]:

@@ -10,16 +10,18 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.concurrency import contextmanager_in_threadpool
 
-from gateway.api import moderations, remix, service, verify, videos
+from gateway.api import moderations, remix, service, soft_binding, verify, videos
+from gateway.api.addresses import AddressRates
 from gateway.api.envelope import install_error_handlers, responder
 from gateway.api.guard import Guard
+from gateway.api.open_door import OpenDoor
 from gateway.api.traffic import Traffic
 from gateway.app import Gateway
 from gateway.doctor import probes
 from gateway.readiness import Readiness
 from gateway.web import pages
 
-UPLOAD_PATHS = ("/v1/verify", "/verify")
+UPLOAD_PATHS = ("/v1/verify", "/verify", soft_binding.BY_CONTENT)
 FORM_OVERHEAD_BYTES = 65_536
 READINESS_THREADS = 4
 
@@ -36,6 +38,9 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
             app.state.gateway = gateway
             app.state.readiness = Readiness(probes(gateway))
             app.state.readiness_threads = CapacityLimiter(READINESS_THREADS)
+            app.state.address_rates = AddressRates(
+                per_minute=limits.public_per_minute, burst=limits.public_burst
+            )
             app.state.verifications = asyncio.Semaphore(verify.MAX_AT_ONCE)
             yield
 
@@ -47,10 +52,14 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for module in (videos, remix, moderations, verify, service):
+    for module in (videos, remix, moderations, verify, soft_binding, service):
         app.include_router(module.router)
     pages.install(app)
-    respond = responder(pages.error_page)
+    respond = responder(
+        lambda request, error: (
+            soft_binding.error_answer(request, error) or pages.error_page(request, error)
+        )
+    )
     install_error_handlers(app, respond)
     app.add_middleware(
         Guard,
@@ -61,5 +70,6 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
             else limits.max_body_bytes
         ),
     )
+    app.add_middleware(OpenDoor, public=soft_binding.is_public)
     app.add_middleware(Traffic, observer=gateway.telemetry, tracing=gateway.tracing)
     return app

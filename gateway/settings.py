@@ -49,6 +49,8 @@ class Limits(_Section):
         "studio": 3,
         "internal": 3,
     }
+    public_per_minute: float = Field(default=60, gt=0, le=60_000)
+    public_burst: int = Field(default=30, ge=1, le=10_000)
     idempotency_hours: int = Field(default=24, ge=1, le=720)
     dedupe_window_seconds: int = Field(default=10, ge=0, le=600)
     sequence_window_minutes: int = Field(default=60, ge=0, le=1440)

@@ -120,6 +120,7 @@ class RegisteredClip:
     manifest_id: str | None
     released_at: datetime | None
     audit_index: int | None
+    size_bytes: int | None = None
 
 
 class ClipRegistry(Protocol):

@@ -67,6 +67,7 @@ class Video(Table):
         sa.Index("ix_videos_tenant_created", "tenant_id", "created_at"),
         sa.Index("ix_videos_waiting", "state", "tenant_id", "turn"),
         sa.Index("ix_videos_fingerprint", "tenant_id", "fingerprint"),
+        sa.Index("ix_videos_manifest_id", "manifest_id"),
     )
     id: Mapped[str] = mapped_column(sa.String(40), primary_key=True, comment="video_<32 hex>")
     tenant_id: Mapped[str] = mapped_column(sa.ForeignKey("tenants.id"), comment="Owner")

@@ -1,0 +1,198 @@
+"""The C2PA Soft Binding Resolution API 2.4: from a mark or a look to a manifest, for anybody.
+
+It answers with the specification's shapes, errors included, and serves no route that writes.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import urljoin
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict
+
+from gateway.api.body import read_body
+from gateway.api.verify import examine_upload
+from gateway.errors import Error, InvalidRequest
+from gateway.provenance.manifest import SPEC_VERSION
+from gateway.soft_bindings import MAX_RESULTS, MAX_VALUE_CHARS, Found, UnsupportedAsset
+
+PREFIX = "/c2pa/v1"
+WELL_KNOWN = "/.well-known/c2pa-soft-binding-resolution"
+BY_CONTENT = f"{PREFIX}/matches/byContent"
+CAPABILITIES = ("queryByBinding", "queryByContent", "fetchManifests")
+DEFAULT_RESULTS = 10
+MAX_ALGORITHM_CHARS = 300
+MANIFEST_TYPE = "application/c2pa"
+
+_ERROR = {
+    "description": "What is wrong, as a sentence",
+    "content": {
+        "application/json": {
+            "schema": {"type": "object", "properties": {"error": {"type": "string"}}}
+        }
+    },
+}
+
+
+def _failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return dict.fromkeys(sorted({*statuses, 413, 429, 500}), _ERROR)
+
+
+def spend(request: Request) -> None:
+    """Count a request against its address. Raises RateLimited."""
+    request.app.state.address_rates.take(request.client.host if request.client else None)
+
+
+router = APIRouter(tags=["soft binding resolution"], dependencies=[Depends(spend)])
+
+MaxResults = Annotated[int, Query(alias="maxResults", ge=1)]
+Name = Annotated[str, Query(max_length=MAX_ALGORITHM_CHARS)]
+OptionalName = Annotated[str | None, Query(max_length=MAX_ALGORITHM_CHARS)]
+HintName = Annotated[str | None, Query(alias="hintAlg", max_length=MAX_ALGORITHM_CHARS)]
+HintValue = Annotated[str | None, Query(alias="hintValue", max_length=MAX_VALUE_CHARS)]
+
+
+class _TooLongToAsk(InvalidRequest):
+    status = 414
+
+
+class _Binding(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+    alg: str
+    value: str
+
+
+@router.get(f"{PREFIX}/matches/byBinding", responses=_failures(400, 414))
+def by_binding(
+    request: Request, alg: Name, value: str, max_results: MaxResults = DEFAULT_RESULTS
+) -> dict[str, Any]:
+    """The manifests that a watermark's or a fingerprint's value (base64) leads to."""
+    if len(value) > MAX_VALUE_CHARS:
+        raise _TooLongToAsk("The value is too long for an address; send it in a body.")
+    found = request.app.state.gateway.soft_bindings.by_value(alg, value)
+    return _matches(found, max_results)
+
+
+@router.post(f"{PREFIX}/matches/byBinding", responses=_failures(400))
+async def by_long_binding(
+    request: Request, max_results: MaxResults = DEFAULT_RESULTS
+) -> dict[str, Any]:
+    """The same, for a value that is too long for an address."""
+    asked = await read_body(request, _Binding)
+    resolve = request.app.state.gateway.soft_bindings.by_value
+    found = await to_thread.run_sync(resolve, asked.alg, asked.value)
+    return _matches(found, max_results)
+
+
+@router.post(BY_CONTENT, responses=_failures(400, 415))
+async def by_content(
+    request: Request,
+    alg: OptionalName = None,
+    hint_alg: HintName = None,
+    hint_value: HintValue = None,
+    max_results: MaxResults = DEFAULT_RESULTS,
+) -> dict[str, Any]:
+    """The manifests that a video leads to: by its mark, its look, or else by the hint.
+
+    The file is examined as ``/v1/verify`` does, and not kept.
+    """
+    resolver = request.app.state.gateway.soft_bindings
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if not kind.startswith("video/") and kind != "application/octet-stream":
+        raise UnsupportedAsset("Send a video: our marks are in moving pictures.")
+    if alg is not None:
+        resolver.demand_known(alg)
+    if (hint_alg is None) != (hint_value is None):
+        raise InvalidRequest("A hint is an algorithm and a value.", param="hintAlg")
+    if hint_alg is not None:
+        resolver.demand_known(hint_alg, param="hintAlg")
+    report = await examine_upload(request)
+    found = await to_thread.run_sync(resolver.by_report, report, alg)
+    if not found and hint_alg is not None:
+        found = await to_thread.run_sync(resolver.by_value, hint_alg, hint_value)
+    return _matches(found, max_results)
+
+
+@router.get(
+    f"{PREFIX}/manifests/{{manifest_id}}",
+    response_class=Response,
+    responses={**_failures(404), 200: {"content": {MANIFEST_TYPE: {}}}},
+)
+def fetch_manifest(request: Request, manifest_id: str) -> Response:
+    """The manifest store of a released clip; a file that lost its own is told by it again."""
+    store = request.app.state.gateway.soft_bindings.manifest(manifest_id)
+    return Response(store, media_type=MANIFEST_TYPE)
+
+
+@router.get(f"{PREFIX}/services/supportedAlgorithms", responses=_failures())
+def supported_algorithms(request: Request) -> dict[str, Any]:
+    """The names of our watermark and of our fingerprint."""
+    known = request.app.state.gateway.soft_bindings
+    return {
+        "watermarks": [{"alg": known.watermark}],
+        "fingerprints": [{"alg": known.fingerprint}],
+    }
+
+
+@router.get(f"{PREFIX}/services/capabilities", responses=_failures())
+def capabilities() -> dict[str, Any]:
+    """What may be asked here."""
+    return {
+        "c2paSpecificationVersion": SPEC_VERSION,
+        "supportedCapabilities": list(CAPABILITIES),
+    }
+
+
+@router.get(f"{PREFIX}/services/status", responses=_failures())
+async def status(request: Request) -> dict[str, Any]:
+    """Whether the parts that are needed answer."""
+    state = request.app.state
+    checks = await to_thread.run_sync(state.readiness, limiter=state.readiness_threads)
+    lasting = "ok" if all(check.ok for check in checks) else "degraded"
+    up = all(check.ok for check in checks if check.needed)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"status": lasting if up else "down", "timestamp": now.replace("+00:00", "Z")}
+
+
+@router.get(WELL_KNOWN, responses=_failures())
+def well_known(request: Request) -> dict[str, Any]:
+    """Where this service is, by the address under which clips are verified."""
+    base = request.app.state.gateway.settings.provenance.detector_url
+    return {
+        "apiEndpoint": urljoin(base, PREFIX),
+        "c2paSpecificationVersion": SPEC_VERSION,
+        "capabilitiesEndpoint": urljoin(base, f"{PREFIX}/services/capabilities"),
+        "statusEndpoint": urljoin(base, f"{PREFIX}/services/status"),
+    }
+
+
+def is_public(path: str) -> bool:
+    """Whether a path belongs to this API."""
+    return path == WELL_KNOWN or path.startswith(f"{PREFIX}/")
+
+
+def error_answer(request: Request, error: Error) -> Response | None:
+    """An error in the shape of the specification, for the routes of this API."""
+    if not is_public(request.url.path):
+        return None
+    # The specification knows one answer for what is our fault.
+    code = min(error.status, 500)
+    return JSONResponse({"error": error.message}, status_code=code, headers=error.headers)
+
+
+def _matches(found: tuple[Found, ...], most: int) -> dict[str, Any]:
+    return {
+        "matches": [
+            {"manifestId": one.manifest_id}
+            if one.similarity is None
+            else {
+                "manifestId": one.manifest_id,
+                "similarityScore": round(100 * min(1.0, one.similarity)),
+            }
+            for one in found[: min(most, MAX_RESULTS)]
+        ]
+    }

@@ -19,6 +19,7 @@ from gateway.api.traffic import Traffic
 from gateway.app import Gateway
 from gateway.doctor import probes
 from gateway.readiness import Readiness
+from gateway.references import References
 from gateway.web import pages
 
 UPLOAD_PATHS = ("/v1/verify", "/verify", soft_binding.BY_CONTENT)
@@ -41,6 +42,8 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
             app.state.address_rates = AddressRates(
                 per_minute=limits.public_per_minute, burst=limits.public_burst
             )
+            app.state.references = References(max_bytes=limits.max_upload_bytes)
+            app.state.reference_threads = CapacityLimiter(verify.MAX_AT_ONCE)
             app.state.verifications = asyncio.Semaphore(verify.MAX_AT_ONCE)
             yield
 

@@ -216,6 +216,12 @@ class Storage(_Section):
         return self
 
 
+class SoftBindingApi(_Section):
+    """What anybody may ask below ``/c2pa/v1``. ``by_reference``: to fetch a file for them."""
+
+    by_reference: bool = False
+
+
 class Metrics(_Section):
     """Where Prometheus may ask, never where clients do; port 0: nowhere."""
 
@@ -255,6 +261,7 @@ class Settings(_Section):
     provenance: Provenance = Provenance()
     watermark: Watermark = Watermark()
     storage: Storage = Storage()
+    soft_binding: SoftBindingApi = SoftBindingApi()
     metrics: Metrics = Metrics()
     tracing: TraceExport = TraceExport()
 

@@ -89,11 +89,29 @@ class SoftBindings:
             raise InvalidRequest(NOT_A_VALUE, param="value") from fault
         return self._marked(raw) if algorithm == self.watermark else self._alike(raw)
 
-    def by_report(self, report: Report, algorithm: str | None) -> tuple[Found, ...]:
+    def demand_sound(
+        self, algorithm: str | None, hint_algorithm: str | None, hint: str | None
+    ) -> None:
+        """Return for what ``by_report`` may be asked with; raise InvalidRequest otherwise."""
+        if algorithm is not None:
+            self.demand_known(algorithm)
+        if (hint_algorithm is None) != (hint is None):
+            raise InvalidRequest("A hint is an algorithm and a value.", param="hintAlg")
+        if hint_algorithm is not None:
+            self.demand_known(hint_algorithm, param="hintAlg")
+
+    def by_report(
+        self,
+        report: Report,
+        algorithm: str | None = None,
+        hint_algorithm: str | None = None,
+        hint: str | None = None,
+    ) -> tuple[Found, ...]:
         """The manifests that an examined file leads to: by its mark, then by its look.
 
-        With an algorithm, by that alone. Raises UnsupportedAsset, InvalidRequest or NotExamined
-        when the file could not be examined: that is not the same as no manifest.
+        With an algorithm, by that alone; with a hint, by that if there are none. Raises
+        UnsupportedAsset, InvalidRequest or NotExamined when the file could not be examined:
+        that is not the same as no manifest.
         """
         if report.unreadable is not None:
             if report.unreadable in FOREIGN_KINDS:
@@ -116,6 +134,8 @@ class SoftBindings:
         once: dict[str, Found] = {}
         for one in found:
             once.setdefault(one.manifest_id, one)
+        if not once and hint_algorithm is not None and hint is not None:
+            return self.by_value(hint_algorithm, hint)
         return tuple(once.values())
 
     def manifest(self, manifest_id: str) -> bytes:

@@ -6,26 +6,31 @@ It answers with the specification's shapes, errors included, and serves no route
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urljoin
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.body import read_body
-from gateway.api.verify import examine_upload
-from gateway.errors import Error, InvalidRequest
+from gateway.api.verify import examine, examine_upload
+from gateway.errors import Error, InvalidRequest, NotPermitted
 from gateway.provenance.manifest import SPEC_VERSION
+from gateway.references import NotFetched
 from gateway.soft_bindings import MAX_RESULTS, MAX_VALUE_CHARS, Found, UnsupportedAsset
 
 PREFIX = "/c2pa/v1"
 WELL_KNOWN = "/.well-known/c2pa-soft-binding-resolution"
 BY_CONTENT = f"{PREFIX}/matches/byContent"
 CAPABILITIES = ("queryByBinding", "queryByContent", "fetchManifests")
+BY_REFERENCE = "queryByReference"
 DEFAULT_RESULTS = 10
 MAX_ALGORITHM_CHARS = 300
+VIDEOS_ONLY = "Send a video: our marks are in moving pictures."
 MANIFEST_TYPE = "application/c2pa"
 
 _ERROR = {
@@ -58,6 +63,14 @@ HintValue = Annotated[str | None, Query(alias="hintValue", max_length=MAX_VALUE_
 
 class _TooLongToAsk(InvalidRequest):
     status = 414
+
+
+class _Reference(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+    referenceUrl: str
+    assetLength: int = Field(ge=1)
+    assetType: str | None = None
+    region: list[Any] = Field(default_factory=list)
 
 
 class _Binding(BaseModel):
@@ -100,20 +113,43 @@ async def by_content(
 
     The file is examined as ``/v1/verify`` does, and not kept.
     """
-    resolver = request.app.state.gateway.soft_bindings
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if not kind.startswith("video/") and kind != "application/octet-stream":
-        raise UnsupportedAsset("Send a video: our marks are in moving pictures.")
-    if alg is not None:
-        resolver.demand_known(alg)
-    if (hint_alg is None) != (hint_value is None):
-        raise InvalidRequest("A hint is an algorithm and a value.", param="hintAlg")
-    if hint_alg is not None:
-        resolver.demand_known(hint_alg, param="hintAlg")
+        raise UnsupportedAsset(VIDEOS_ONLY)
+    resolver = request.app.state.gateway.soft_bindings
+    resolver.demand_sound(alg, hint_alg, hint_value)
     report = await examine_upload(request)
-    found = await to_thread.run_sync(resolver.by_report, report, alg)
-    if not found and hint_alg is not None:
-        found = await to_thread.run_sync(resolver.by_value, hint_alg, hint_value)
+    found = await to_thread.run_sync(resolver.by_report, report, alg, hint_alg, hint_value)
+    return _matches(found, max_results)
+
+
+@router.post(f"{PREFIX}/matches/byReference", responses=_failures(400, 403, 502))
+async def by_reference(
+    request: Request,
+    alg: OptionalName = None,
+    hint_alg: HintName = None,
+    hint_value: HintValue = None,
+    max_results: MaxResults = DEFAULT_RESULTS,
+) -> dict[str, Any]:
+    """The same for a video at a public https address, if this instance fetches any."""
+    state = request.app.state
+    if not state.gateway.settings.soft_binding.by_reference:
+        raise NotPermitted("This service does not fetch files from addresses.")
+    asked = await read_body(request, _Reference)
+    if not (asked.assetType or "video/").startswith("video/"):
+        raise InvalidRequest(VIDEOS_ONLY, param="assetType")
+    if asked.region:
+        raise InvalidRequest("This service looks at whole files.", param="region")
+    resolver = state.gateway.soft_bindings
+    resolver.demand_sound(alg, hint_alg, hint_value)
+
+    async def bring(_: Request, path: Path) -> None:
+        fetch = state.references.fetch
+        act = partial(fetch, asked.referenceUrl, path, length=asked.assetLength)
+        await to_thread.run_sync(act, limiter=state.reference_threads)
+
+    report = await examine(request, bring)
+    found = await to_thread.run_sync(resolver.by_report, report, alg, hint_alg, hint_value)
     return _matches(found, max_results)
 
 
@@ -139,11 +175,12 @@ def supported_algorithms(request: Request) -> dict[str, Any]:
 
 
 @router.get(f"{PREFIX}/services/capabilities", responses=_failures())
-def capabilities() -> dict[str, Any]:
+def capabilities(request: Request) -> dict[str, Any]:
     """What may be asked here."""
+    fetches = request.app.state.gateway.settings.soft_binding.by_reference
     return {
         "c2paSpecificationVersion": SPEC_VERSION,
-        "supportedCapabilities": list(CAPABILITIES),
+        "supportedCapabilities": [*CAPABILITIES, *([BY_REFERENCE] if fetches else [])],
     }
 
 
@@ -179,8 +216,8 @@ def error_answer(request: Request, error: Error) -> Response | None:
     """An error in the shape of the specification, for the routes of this API."""
     if not is_public(request.url.path):
         return None
-    # The specification knows one answer for what is our fault.
-    code = min(error.status, 500)
+    # The specification knows one answer for what is our fault, and one for a file elsewhere.
+    code = error.status if error.status < 500 or isinstance(error, NotFetched) else 500
     return JSONResponse({"error": error.message}, status_code=code, headers=error.headers)
 
 

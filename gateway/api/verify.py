@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -56,7 +57,14 @@ async def verify_file(request: Request) -> dict[str, Any]:
 
 
 async def examine_upload(request: Request) -> Report:
-    """Write the upload to a private folder, examine it, and remove it on every path.
+    """Examine the file in the body of a request."""
+    return await examine(request, _save)
+
+
+async def examine(
+    request: Request, bring: Callable[[Request, Path], Awaitable[None]]
+) -> Report:
+    """Have a file brought to a private folder, examine it, and remove it on every path.
 
     Only the examination takes one of the few places: a sender who is slow holds up nobody.
     """
@@ -68,7 +76,7 @@ async def examine_upload(request: Request) -> Report:
         path = Path(name) / "upload"
         try:
             async with asyncio.timeout(UPLOAD_SECONDS):
-                await _save(request, path)
+                await bring(request, path)
         except TimeoutError as fault:
             raise InvalidRequest("The upload took too long.", param="file") from fault
         try:

@@ -11,20 +11,23 @@ from fastapi.testclient import TestClient
 from gateway.registry import SqlRegistry
 from gateway.seams import UNOBSERVED
 from gateway.server import create_app
-from gateway.settings import Limits, Settings
+from gateway.settings import Limits, Settings, SoftBindingApi
 from gateway.soft_bindings import SoftBindings
 from gateway.tracing import Tracing
 from tests.contract.provenance_kit import ALGORITHM
 from tests.contract.studio_kit import Studio
 
+LIMITS = {"public_burst": 10_000, "public_per_minute": 60_000, "max_upload_bytes": 300_000}
+
 
 class Door:
     """What the routes of this API ask of a gateway."""
 
-    def __init__(self, studio: Studio, **limits: Any) -> None:
+    def __init__(self, studio: Studio, *, by_reference: bool = False, **limits: Any) -> None:
         self.settings = Settings(
             data_dir=studio.shop.folder,
-            limits=Limits(**{"public_burst": 10_000, "max_upload_bytes": 300_000, **limits}),
+            limits=Limits(**{**LIMITS, **limits}),
+            soft_binding=SoftBindingApi(by_reference=by_reference),
         )
         self.telemetry = UNOBSERVED
         self.tracing = Tracing()

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from gateway.api.soft_binding import PREFIX, WELL_KNOWN
 from gateway.provenance.trust import context_settings
+from gateway.references import PublicBackend, References
 from gateway.tables import Video
 from tests.contract.provenance_kit import ALGORITHM, boxes
 from tests.contract.soft_binding_kit import Door, opened
@@ -33,6 +34,7 @@ from tests.contract.studio_kit import (
     picture,
     scene,
 )
+from tests.unit.test_references import Network
 from watermark.fingerprint.record import Fingerprint
 
 pytestmark = pytest.mark.socket
@@ -261,6 +263,41 @@ def test_what_cannot_be_asked_is_an_error_and_never_no_match(
             session.execute(sa.text("ALTER TABLE away RENAME TO videos"))
 
 
+def test_files_are_fetched_only_where_the_operator_says_so(
+    studio: Studio, client: TestClient, clip: Path, manifest_id: str
+) -> None:
+    address = f"{PREFIX}/matches/byReference"
+    content = clip.read_bytes()
+    asked = {"referenceUrl": "https://clips.example/a.mp4", "assetLength": len(content)}
+    assert_error(client.post(address, json=asked), 403)
+    told = client.get(f"{PREFIX}/services/capabilities").json()
+    assert "queryByReference" not in told["supportedCapabilities"]
+    head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(content)}\r\n\r\n".encode()
+    network = Network(head, content)
+    with opened(Door(studio, by_reference=True)) as fetching:
+        state = fetching.app.state  # type: ignore[attr-defined]
+        public = PublicBackend(lambda _name: ["93.184.216.34"], network)
+        state.references = References(max_bytes=300_000, backend=public)
+        assert matches(fetching.post(address, json=asked)) == [{"manifestId": manifest_id}]
+        told = fetching.get(f"{PREFIX}/services/capabilities").json()
+        assert "queryByReference" in told["supportedCapabilities"]
+        for status, change in (
+            (400, {"referenceUrl": "http://clips.example/a.mp4"}),
+            (400, {"assetLength": 0}),
+            (400, {"assetType": "image/png"}),
+            (400, {"region": [{"type": "temporal"}]}),
+            (413, {"assetLength": 400_000}),
+            (502, {"assetLength": 5}),
+        ):
+            network.parts = [head, content]
+            assert_error(fetching.post(address, json={**asked, **change}), status)
+        public = PublicBackend(lambda _name: ["10.0.0.1"], network)
+        state.references = References(max_bytes=300_000, backend=public)
+        went = len(network.went)
+        assert_error(fetching.post(address, json=asked), 502)
+        assert len(network.went) == went
+
+
 def test_pages_of_any_origin_may_read_it_and_only_it(client: TestClient) -> None:
     ask = {"origin": "https://example.org", "access-control-request-method": "POST"}
     before = client.options(CONTENT, headers=ask)
@@ -290,7 +327,7 @@ def test_the_service_says_where_it_is_and_what_it_can(client: TestClient) -> Non
 
 
 def test_an_address_that_asks_too_often_waits(studio: Studio) -> None:
-    with opened(Door(studio, public_burst=3)) as client:
+    with opened(Door(studio, public_burst=3, public_per_minute=60)) as client:
         answers = [client.get(f"{PREFIX}/services/capabilities") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert_error(answers[-1], 429)

@@ -35,7 +35,6 @@ EVERY = {
     for operation in [result.ok()]
 }
 LEFT_OUT = {
-    "POST /matches/byReference": "queryByReference",
     "POST /manifests": "storeManifests",
     "DELETE /manifests/{manifestId}": "storeManifests",
     "POST /bindings": "storeBindings",
@@ -95,14 +94,14 @@ def test_every_answer_is_one_that_the_file_knows(site: str, name: str, mode: Any
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
-        answer = case.call(base_url=base)
+        answer = case.call(base_url=base, timeout=120)
         case.validate_response(answer, checks=CHECKS)
         assert answer.status_code != 429
 
     ask()
 
 
-@settings(max_examples=CASES, suppress_health_check=list(HealthCheck))
+@settings(max_examples=min(CASES, 50), suppress_health_check=list(HealthCheck))
 @given(cut=st.floats(0, 1), flips=st.lists(st.floats(0, 1), max_size=8))
 def test_a_damaged_video_is_answered_in_a_known_form(
     site: str, tmp_path: Path, cut: float, flips: list[float]
@@ -117,7 +116,8 @@ def test_a_damaged_video_is_answered_in_a_known_form(
     case = operation.Case(
         body=bytes(content[: int(cut * len(content))]), media_type="application/octet-stream"
     )
-    answer = case.call(base_url=site + PREFIX, headers={"content-type": "video/mp4"})
+    kind = {"content-type": "video/mp4"}
+    answer = case.call(base_url=site + PREFIX, headers=kind, timeout=120)
     case.validate_response(answer, checks=CHECKS)
     if answer.status_code == 200:
         assert answer.json() == {"matches": []}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +14,9 @@ import sqlalchemy as sa
 from gateway import fingerprints
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
-from gateway.tables import FingerprintRow
-from tests.contract.audit_kit import video_row
+from gateway.settings import Retention
+from gateway.tables import FingerprintRow, Video
+from tests.contract.audit_kit import NOON, video_row
 from tests.unit.rig import Rig
 
 
@@ -68,10 +70,12 @@ def test_nobody_who_follows_the_numbers_misses_one(database: Database) -> None:
 
     watcher = threading.Thread(target=follow)
     watcher.start()
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(write, range(clips)))
-    done.set()
-    watcher.join()
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(write, range(clips)))
+    finally:
+        done.set()
+        watcher.join()
     assert len(seen) == clips
 
 
@@ -100,6 +104,17 @@ def test_what_its_owner_deleted_is_compared_no_more(rig: Rig) -> None:
     order = rig.order()
     assert rig.produce(order) == "released"
     rig.clips.delete(rig.caller, order.video_id)
+    assert changes(rig.database) == [(2, order.clip_id, None)]
+
+
+def test_what_is_past_its_time_is_compared_no_more(rig: Rig) -> None:
+    rig.retention = Retention(released_days=1)
+    order = rig.order()
+    assert rig.produce(order) == "released"
+    with rig.database.write() as session:
+        session.execute(sa.update(Video).values(completed_at=NOON - dt.timedelta(days=2)))
+    rig.housekeeping.expire()
+    assert rig.row(order).state == "deleted"
     assert changes(rig.database) == [(2, order.clip_id, None)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from gateway.witnesses import Compared
 from tests.contract.audit_kit import video_row
 from tests.unit.fingerprint_clips import cut, drawn
 from watermark.fingerprint.inverted import InvertedIndex
+from watermark.fingerprint.match import Search
+from watermark.fingerprint.query import Query
 from watermark.watermarker import Frames
 
 
@@ -91,6 +94,19 @@ def test_one_damaged_row_costs_that_clip_only(database: Database, looks: Lookali
         fingerprints.keep(session, first, b"this is no fingerprint")
     assert found(looks, drawn(2)) == [second]
     assert compared(looks, drawn(1)).clips == 1
+
+
+def test_a_likeness_that_may_be_chance_is_none(database: Database) -> None:
+    clip = release(database, 1)
+
+    class Doubtful(InvertedIndex):
+        def search(self, query: Query, limit: int = 16) -> Search:
+            found = super().search(query, limit)
+            doubtful = [replace(match, log10_p=-5.9) for match in found.matches]
+            return replace(found, matches=tuple(doubtful))
+
+    assert found(Lookalikes(database, make_index=InvertedIndex), drawn(1)) == [clip]
+    assert found(Lookalikes(database, make_index=Doubtful), drawn(1)) == []
 
 
 def test_a_plain_picture_is_not_compared(database: Database, looks: Lookalikes) -> None:

@@ -440,6 +440,20 @@ def test_a_likeness_of_a_clip_that_is_not_released_and_logged_is_not_told(
     assert CLIP not in json.dumps(report.to_dict())
 
 
+class BrokenLog:
+    """A log whose proofs cannot be had."""
+
+    def inclusion(self, event_id: str) -> Any:
+        raise RuntimeError(event_id)
+
+
+def test_a_likeness_that_cannot_be_proven_is_could_not_check(stand: Stand, path: Path) -> None:
+    stand.log, stand.likeness = BrokenLog(), alike()  # type: ignore[assignment]
+    report = stand.verify(path)
+    assert report.finding is Finding.COULD_NOT_CHECK
+    assert report.evidence[Technique.FINGERPRINT].result == "could_not_check"
+
+
 def test_too_little_detail_is_said(stand: Stand, path: Path) -> None:
     stand.likeness = replace(NOTHING_ALIKE, enough_detail=False)
     report = stand.verify(path)

@@ -20,6 +20,13 @@ class Known:
     clip: RegisteredClip | None = None
     index: int | None = None
 
+    @property
+    def manifest_id(self) -> str | None:
+        """The id of the clip's credentials, as long as they can be fetched."""
+        if self.clip is None or self.clip.state != "released":
+            return None
+        return self.clip.manifest_id
+
     def details(self, sha256: str | None) -> dict[str, Any]:
         """For the report: public facts of a released clip, nothing about any other."""
         if self.says is not LogSays.RECORDED or self.clip is None:
@@ -30,6 +37,7 @@ class Known:
             "released_at": released.isoformat() if released else None,
             "released_sha256": self.clip.sha256,
             "same_bytes": sha256 is not None and sha256 == self.clip.sha256,
+            "manifest_id": self.manifest_id,
         }
 
 

@@ -337,6 +337,7 @@ class _Alike:
                 {
                     "clip_id": match.clip_id,
                     "log_index": known.index,
+                    "manifest_id": known.manifest_id,
                     "similarity": round(match.similarity, 2),
                     "chance_of_error": f"below 10^{math.ceil(match.log10_p)}",
                     "mirrored": match.mirrored,

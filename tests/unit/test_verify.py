@@ -223,11 +223,14 @@ def test_without_its_credentials_it_is_still_made_here(stand: Stand, path: Path)
     report = stand.verify(path)
     assert report.finding is Finding.MADE_HERE_CREDENTIALS_REMOVED
     assert report.clip_id == CLIP
+    assert report.evidence[Technique.LOG].details["manifest_id"] == MANIFEST
 
 
 def test_a_clip_that_its_owner_deleted_was_still_made_here(stand: Stand, path: Path) -> None:
     stand.registry, stand.reading = {CLIP: clip(state="deleted")}, marked()
-    assert stand.verify(path).finding is Finding.MADE_HERE_CREDENTIALS_REMOVED
+    report = stand.verify(path)
+    assert report.finding is Finding.MADE_HERE_CREDENTIALS_REMOVED
+    assert report.evidence[Technique.LOG].details["manifest_id"] is None
 
 
 @pytest.mark.parametrize(
@@ -398,6 +401,7 @@ def test_a_likeness_is_shown_with_its_log_entry_and_makes_nothing_ours(
             {
                 "clip_id": CLIP,
                 "log_index": 0,
+                "manifest_id": MANIFEST,
                 "similarity": 0.87,
                 "chance_of_error": "below 10^-8",
                 "mirrored": False,

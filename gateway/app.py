@@ -18,7 +18,7 @@ from gateway.confined import foreign_credentials
 from gateway.errors import ConfigurationFault
 from gateway.frame_judges import frame_gate
 from gateway.housekeeping import MINUTE, Housekeeping
-from gateway.jobs import JobQueue, Share, Worker, migrate_engine
+from gateway.jobs import JobQueue, Share, Worker
 from gateway.keystore import watermark_secrets
 from gateway.lookalikes import ClipLooks, Lookalikes
 from gateway.marks import chosen_watermarker
@@ -27,7 +27,6 @@ from gateway.media.limits import WHOLE, MediaLimits
 from gateway.media.sandbox import UntrustedVideo, decode_untrusted
 from gateway.origins import Origins
 from gateway.pipeline import Pipeline
-from gateway.provenance.keyfiles import secret_folder
 from gateway.provenance.reading import CredentialReader
 from gateway.provenance.signing import C2paSigner
 from gateway.reference_images import ReferenceGate
@@ -36,7 +35,6 @@ from gateway.registry import SqlRegistry
 from gateway.retries import Retries
 from gateway.review import Docket, Exhibits, Review, Rulings
 from gateway.rewrites import Rewrites
-from gateway.schema import current, head, migrate
 from gateway.sealer import ClipSealer
 from gateway.seams import StepRunner
 from gateway.signature import Signature, load_signature, own_organisation
@@ -327,32 +325,6 @@ class Gateway(Registers):
         )
 
     # --- life -------------------------------------------------------------------------
-
-    def prepare(self) -> None:
-        """Make the data folder and bring the database to this release.
-
-        Raises ConfigurationFault when the settings must not run in production or the folder
-        cannot be used. In production the database is only checked: 'cinegate migrate' is a
-        deliberate act there.
-        """
-        if faults := self.settings.production_faults():
-            raise ConfigurationFault(f"Refused in production: {'; '.join(faults)}.")
-        if self.settings.restoring_dir.exists():
-            raise ConfigurationFault(
-                "A restore into this data folder was not finished: empty it and restore again."
-            )
-        self.make_folder()
-        secret_folder(self.settings.keys_dir)
-        if self.settings.environment == "development":
-            self.migrate()
-        elif current(self.settings.database) != head():
-            raise ConfigurationFault("The database is of another release: run migrate.")
-
-    def migrate(self) -> str | None:
-        """Create or upgrade every table, ours and the engine's; return our revision."""
-        revision = migrate(self.settings.database)
-        migrate_engine(self.settings.database)
-        return revision
 
     def untrusted(self, path: Path, *, whole: bool = False) -> UntrustedVideo:
         """A file from outside, decoded in a limited process. ``whole`` looks at all of it."""

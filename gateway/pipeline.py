@@ -20,13 +20,7 @@ from tempfile import TemporaryDirectory
 from gateway.audit.entry import EventKind
 from gateway.errors import StageUnavailable
 from gateway.orders import Order, submission_of
-from gateway.record import (
-    Facts,
-    Outcome,
-    Record,
-    event_id,
-    judged,
-)
+from gateway.record import Facts, Outcome, Record, event_id, judged
 from gateway.seams import (
     Codec,
     FrameJudge,

@@ -19,11 +19,14 @@ from gateway.db import Database
 from gateway.enrolled_faces import EnrolledFaces
 from gateway.errors import ConfigurationFault
 from gateway.hash_lists import HashListRegistry
+from gateway.jobs import migrate_engine
 from gateway.keystore import random_secret
 from gateway.people import People
 from gateway.permissions import Permissions
 from gateway.protected_names import NameRegistry
+from gateway.provenance.keyfiles import secret_folder
 from gateway.record import Record
+from gateway.schema import current, head, migrate
 from gateway.sessions import Sessions
 from gateway.settings import Settings
 from gateway.tables import ApiKey, PersonRow
@@ -55,6 +58,32 @@ class Registers:
                 folder.chmod(0o700)
         except OSError as fault:
             raise ConfigurationFault("The data folder cannot be made or written.") from fault
+
+    def prepare(self) -> None:
+        """Make the data folder and bring the database to this release.
+
+        Raises ConfigurationFault when the settings must not run in production or the folder
+        cannot be used. In production the database is only checked: 'cinegate migrate' is a
+        deliberate act there.
+        """
+        if faults := self.settings.production_faults():
+            raise ConfigurationFault(f"Refused in production: {'; '.join(faults)}.")
+        if self.settings.restoring_dir.exists():
+            raise ConfigurationFault(
+                "A restore into this data folder was not finished: empty it and restore again."
+            )
+        self.make_folder()
+        secret_folder(self.settings.keys_dir)
+        if self.settings.environment == "development":
+            self.migrate()
+        elif current(self.settings.database) != head():
+            raise ConfigurationFault("The database is of another release: run migrate.")
+
+    def migrate(self) -> str | None:
+        """Create or upgrade every table, ours and the engine's; return our revision."""
+        revision = migrate(self.settings.database)
+        migrate_engine(self.settings.database)
+        return revision
 
     @cached_property
     def database(self) -> Database:

@@ -1,6 +1,6 @@
 """People who review, what waits for them, and how they ruled.
 
-Revision: 0012, after 0009.
+Revision: 0012, after 0011.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0012"
-down_revision = "0009"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

@@ -6,13 +6,11 @@ the simple ones of ``tests.fakes``: they are quick, and their marks are real bit
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import multiprocessing
 import os
 import random
 import signal
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -34,6 +32,7 @@ from gateway.db import Database
 from gateway.errors import Error, StageUnavailable
 from gateway.jobs import MAX_RECOVERIES, JobQueue, Worker
 from gateway.logs import configure_logs
+from gateway.people import Person
 from gateway.pipeline import Pipeline
 from gateway.record import FINAL_STATES
 from gateway.seams import StepRunner
@@ -41,6 +40,7 @@ from gateway.store import BlobStore, Ref
 from gateway.tables import AuditEntryRow, Video
 from gateway.wish import Wish
 from safety.verdict import Action
+from tests.unit.bench_of_reviewers import ALLOW, REFUSE, Bench
 from tests.unit.rig import Rig
 
 LEASE_SECONDS = 0.9
@@ -49,7 +49,17 @@ LINGER_SECONDS = 3.0
 END_SECONDS = 180.0
 SWEEP_SECONDS = 15.0
 # What a request of each kind must become, whatever happens to the workers meanwhile.
-ENDS = {"plain": "released", "ugly": "refused", "doubtful": "held", "broken": "failed"}
+ENDS = {
+    "plain": "released",
+    "ugly": "refused",
+    "doubtful": "held",
+    "broken": "failed",
+    "pardoned": "released",
+    "damned": "refused",
+}
+WEIGHTS = (6, 1, 1, 1, 1, 1)
+# What people come to on those that they rule on; the doubtful ones wait for ever.
+RULED = {"pardoned": ALLOW, "damned": REFUSE}
 # Of the prompt and of the frames; each time that something was away.
 REPEATED = {"verdict.given": 2, "video.delayed": 100}
 # Only where it is asked for: each of its runs costs a worker.
@@ -125,9 +135,11 @@ def work(
     generate = _slow(rig.generator.generate, linger=linger == "generate")
 
     def weighed(asked: Any, **known: Any) -> Any:
-        rig.prompts.action = {"ugly": Action.BLOCK, "doubtful": Action.REVIEW}.get(
-            asked.story.split()[0], Action.ALLOW
-        )
+        kind = asked.story.split()[0]
+        held = kind == "doubtful" or kind in RULED
+        rig.prompts.action = Action.REVIEW if held else Action.ALLOW
+        if kind == "ugly":
+            rig.prompts.action = Action.BLOCK
         return weigh(asked, **known)
 
     def generated(request: Any, **more: Any) -> Any:
@@ -177,6 +189,7 @@ class Site:
     rig: Rig = field(init=False)
     asked: dict[str, str] = field(default_factory=dict)
     events: Counter[str] = field(default_factory=Counter)
+    reviewer: Person | None = None
 
     def __post_init__(self) -> None:
         self.database = Database(self.url)
@@ -235,11 +248,25 @@ class Site:
             rows = session.execute(sa.select(Video.id, Video.state))
             return {row.id: row.state for row in rows}
 
+    def rule(self) -> int:
+        """Rule on what is held and is to be ruled on; return on how many."""
+        bench = Bench(self.rig)
+        if self.reviewer is None:
+            self.reviewer = bench.person("Ada")
+        ruled = 0
+        for case in bench.docket.waiting(self.reviewer):
+            said = RULED.get(self.asked.get(case.video_id, ""))
+            if said is not None:
+                bench.docket.take(self.reviewer, case.id)
+                bench.rulings.rule(self.reviewer, case.id, said)
+                ruled += 1
+        return ruled
+
     def until_ended(self) -> None:
         """Wait until nothing is under way; a job that never ends is a fault."""
         deadline = time.monotonic() + END_SECONDS
         ends = FINAL_STATES | {"held"}
-        while not all(state in ends for state in self.states().values()):
+        while self.rule() or not all(state in ends for state in self.states().values()):
             assert time.monotonic() < deadline, "a request did not end"
             time.sleep(0.05)
 
@@ -311,78 +338,3 @@ class Site:
         reading = self.rig.marker.extract(self.rig.codec.decode(path), fps=8)
         marked = reading.certain and str(reading.payload) and named == row.clip_id
         return [] if marked else ["a released file does not carry its marks"]
-
-
-def freeze(site: Site, process: Any) -> None:
-    """Stop a worker between its writes, and not inside one.
-
-    On SQLite nobody writes until whoever was frozen inside a write wakes up; PostgreSQL ends
-    such a transaction (``IDLE_WRITE_MS``).
-    """
-    while True:
-        os.kill(process.pid, signal.SIGSTOP)
-        if not site.database.is_sqlite or _writable(site.database):
-            return
-        os.kill(process.pid, signal.SIGCONT)
-        time.sleep(0.01)
-
-
-def _writable(database: Database) -> bool:
-    path = sa.make_url(database.url).database
-    with contextlib.closing(sqlite3.connect(str(path), timeout=0.5)) as connection:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return False
-        return True
-
-
-def disturb(site: Site, rng: random.Random) -> str:
-    """Kill one worker, or freeze it until its lease is over; return which of the two."""
-    alive = [process for process in site.processes if process.is_alive()]
-    if not alive:
-        return "died by itself"
-    victim = rng.choice(alive)
-    if rng.random() < 0.15:
-        with contextlib.suppress(ProcessLookupError):  # it has just killed itself
-            os.kill(victim.pid, signal.SIGSTOP)
-            time.sleep(LEASE_SECONDS * rng.uniform(1.1, 2))
-            os.kill(victim.pid, signal.SIGCONT)
-        return "frozen"
-    victim.kill()
-    victim.join(30)
-    return "killed"
-
-
-def storm(site: Site, *, kills: int, seed: int, workers: int = 2) -> Counter[str]:
-    """Ask for clips and disturb the workers until ``kills`` of them were killed.
-
-    About half kill themselves at a write that is drawn, the others are killed from outside
-    at a random time. Ends with two undisturbed workers that bring everything to its end.
-    """
-    rng = random.Random(seed)
-    happened: Counter[str] = Counter()
-
-    def alive() -> list[Any]:
-        return [process for process in site.processes if process.is_alive()]
-
-    while happened["killed"] + happened["killed at a write"] < kills:
-        waiting = sum(s in ("queued", "in_progress") for s in site.states().values())
-        for _ in range(max(0, 4 - waiting)):
-            site.ask(rng.choices(list(ENDS), (7, 1, 1, 1))[0])
-            happened["requests"] += 1
-        while len(alive()) < workers:
-            site.start(die_after=rng.randrange(1, 120) if rng.random() < 0.5 else 0)
-        time.sleep(rng.uniform(0, 0.8))
-        before = len(alive())
-        happened["killed at a write"] += workers - before
-        if rng.random() < 0.6:
-            happened[disturb(site, rng)] += 1
-        site.processes = alive()
-    for process in alive():
-        process.kill()
-        process.join(30)
-    for _ in range(workers):
-        site.start()
-    site.until_ended()
-    return happened

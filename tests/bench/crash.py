@@ -19,8 +19,9 @@ from pathlib import Path
 
 from gateway.jobs import migrate_engine
 from gateway.schema import migrate
-from tests.crash_kit import Site, storm
+from tests.crash_kit import Site
 from tests.postgres import PostgresServer
+from tests.storm import storm
 
 ROUND = 50  # kills between two full checks
 

@@ -14,8 +14,9 @@ import pytest
 from gateway.buckets import Patience
 from gateway.jobs import migrate_engine
 from gateway.leases import Lease
-from tests.crash_kit import LEASE_SECONDS, Site, freeze, storm
+from tests.crash_kit import LEASE_SECONDS, Site
 from tests.object_store import ObjectService
+from tests.storm import freeze, storm
 
 KILLS = 12
 

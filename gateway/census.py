@@ -15,6 +15,7 @@ from gateway.tables import (
     AuditEntryRow,
     AuditHead,
     AuditOutbox,
+    CaseRow,
     Video,
     WorkerRow,
 )
@@ -31,6 +32,7 @@ class Census:
     oldest_waiting_clip_seconds: float
     clips_under_way: int
     clips_held: int
+    oldest_open_case_seconds: float
     living_workers: int
     outbox_events: int
     oldest_outbox_event_seconds: float
@@ -57,6 +59,7 @@ def census(database: Database, now: dt.datetime) -> Census:
         alive = sa.select(sa.func.count()).where(WorkerRow.expires > database.now())
         size = session.scalar(sa.select(AuditHead.size)) or 0
         covered = session.scalar(sa.select(sa.func.max(AuditCheckpoint.size))) or 0
+        opened = sa.select(sa.func.min(CaseRow.opened_at)).where(CaseRow.outcome.is_(None))
         first = sa.select(AuditOutbox.leaf).order_by(AuditOutbox.id).limit(1)
         newest = sa.select(AuditEntryRow.leaf).where(AuditEntryRow.index == covered - 1)
         return Census(
@@ -64,6 +67,9 @@ def census(database: Database, now: dt.datetime) -> Census:
             oldest_waiting_clip_seconds=max(0.0, (now - oldest).total_seconds()),
             clips_under_way=clips.get("in_progress", (0, now))[0],
             clips_held=clips.get("held", (0, now))[0],
+            oldest_open_case_seconds=max(
+                0.0, (now - (session.scalar(opened) or now)).total_seconds()
+            ),
             living_workers=session.scalar(alive) or 0,
             outbox_events=session.scalar(sa.select(sa.func.count(AuditOutbox.id))) or 0,
             oldest_outbox_event_seconds=_age(session, first, now),

@@ -33,6 +33,7 @@ GAUGES = {
     "oldest_waiting_clip_seconds": "Since the oldest clip in the queue was asked for.",
     "clips_under_way": "Clips that a worker has begun.",
     "clips_held": "Clips that wait for a person.",
+    "oldest_open_case_seconds": "How long the oldest held clip has waited for a person.",
     "living_workers": "Workers whose lease runs, on every machine.",
     "outbox_events": "Events that wait for their place in the audit log.",
     "oldest_outbox_event_seconds": "Since the oldest of those events was written.",

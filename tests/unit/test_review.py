@@ -15,6 +15,7 @@ from gateway import pipeline
 from gateway.audit.books import check_database
 from gateway.audit.checkpoint import CheckpointKey
 from gateway.audit.log import SqlAuditLog
+from gateway.census import census
 from gateway.db import Database
 from gateway.errors import (
     AlreadyDecided,
@@ -417,6 +418,12 @@ def test_counts_say_what_waits_and_what_is_late(rig: Rig, bench: Bench) -> None:
     assert (bench.docket.counts(ada).waiting, bench.docket.counts(ada).overdue) == (3, 0)
     rig.clock.now += dt.timedelta(hours=25)
     assert bench.docket.counts(ada).overdue == 3
+    asked = census(rig.database, rig.clock())
+    assert asked.clips_held == 3
+    assert 25 * 3600 < asked.oldest_open_case_seconds < 26 * 3600
+    for _ in range(3):
+        bench.rule(ada, REFUSE)
+    assert census(rig.database, rig.clock()).oldest_open_case_seconds == 0
 
 
 # --- what is said ----------------------------------------------------------------------------

@@ -10,7 +10,15 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.concurrency import contextmanager_in_threadpool
 
-from gateway.api import moderations, remix, service, soft_binding, verify, videos
+from gateway.api import (
+    moderations,
+    provenance_checks,
+    remix,
+    service,
+    soft_binding,
+    verify,
+    videos,
+)
 from gateway.api.addresses import AddressRates
 from gateway.api.envelope import install_error_handlers, responder
 from gateway.api.guard import Guard
@@ -22,7 +30,7 @@ from gateway.readiness import Readiness
 from gateway.references import References
 from gateway.web import pages
 
-UPLOAD_PATHS = ("/v1/verify", "/verify", soft_binding.BY_CONTENT)
+UPLOAD_PATHS = ("/v1/verify", "/verify", provenance_checks.PATH, soft_binding.BY_CONTENT)
 FORM_OVERHEAD_BYTES = 65_536
 READINESS_THREADS = 4
 
@@ -55,7 +63,15 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for module in (videos, remix, moderations, verify, soft_binding, service):
+    for module in (
+        videos,
+        remix,
+        moderations,
+        verify,
+        provenance_checks,
+        soft_binding,
+        service,
+    ):
         app.include_router(module.router)
     pages.install(app)
     respond = responder(

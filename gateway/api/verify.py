@@ -26,7 +26,7 @@ UPLOAD_SECONDS = 300.0
 UPLOADS = "uploads"
 COPY_BYTES = 1024 * 1024
 
-_BODY = {
+FILE_BODY = {
     "requestBody": {
         "required": True,
         "content": {
@@ -43,7 +43,7 @@ _BODY = {
 }
 
 
-@router.post("", responses=failures(*VERIFY_FAILURES), openapi_extra=_BODY)
+@router.post("", responses=failures(*VERIFY_FAILURES), openapi_extra=FILE_BODY)
 async def verify_file(request: Request) -> dict[str, Any]:
     """What the file's credentials, watermark and our log say. No account is needed.
 

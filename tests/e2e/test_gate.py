@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import encypher_c2pa
+import httpx
 import numpy as np
 import openai
 import pytest
@@ -44,6 +45,9 @@ def test_the_official_client_creates_polls_lists_downloads_and_deletes(
         still = client.videos.download_content(video.id, variant="thumbnail").read()
         assert still[:2] == b"\xff\xd8"
         assert verify(instance, path.read_bytes())["finding"] == "made_here"
+        check = client.content_provenance_checks.create(file=path)
+        outcomes = {result.type: result.outcome for result in check.results}
+        assert outcomes["c2pa"] == outcomes["watermark"] == "detected"
         remix = client.videos.remix(video.id, prompt="the ball is blue, at night")
         assert remix.remixed_from_video_id == video.id
         with pytest.raises(openai.BadRequestError) as refused:
@@ -70,6 +74,7 @@ def test_a_released_clip_is_made_here(instance: Instance, released: dict[str, An
     assert results["content_credentials"] == "ours"
     assert results["watermark"] == "found"
     assert results["log"] == "recorded"
+    assert results["fingerprint"] == "looks_like"
 
 
 def test_an_independent_verifier_agrees(released: dict[str, Any]) -> None:
@@ -141,6 +146,24 @@ def test_a_clip_without_its_metadata_is_still_recognised(
     report = verify(instance, target.read_bytes())
     assert report["finding"] == "made_here_credentials_removed"
     assert report["clip_id"] == released["gateway"]["clip_id"]
+
+
+def test_a_stripped_clip_gets_its_manifest_back_without_a_key(
+    instance: Instance, released: dict[str, Any], tmp_path: Path
+) -> None:
+    source, target = tmp_path / "clip.mp4", tmp_path / "stripped.mp4"
+    source.write_bytes(released["bytes"])
+    crf(28)(Mp4Codec(crf=17, preset="medium", keyframe_seconds=1.0), source, target)
+    where = httpx.get(f"{instance.url}/.well-known/c2pa-soft-binding-resolution").json()
+    base = instance.url + httpx.URL(where["apiEndpoint"]).path
+    kind = {"content-type": "video/mp4"}
+    found = httpx.post(
+        f"{base}/matches/byContent", content=target.read_bytes(), headers=kind, timeout=120
+    ).json()["matches"]
+    manifest = httpx.get(f"{base}/manifests/{found[0]['manifestId']}")
+    assert manifest.headers["content-type"] == "application/c2pa"
+    assert manifest.content in released["bytes"]
+    assert PROMPT.encode() not in manifest.content
 
 
 def test_a_clip_from_elsewhere_is_unknown(instance: Instance, tmp_path: Path) -> None:

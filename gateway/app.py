@@ -17,7 +17,7 @@ from gateway.clips import Clips
 from gateway.confined import foreign_credentials
 from gateway.errors import ConfigurationFault
 from gateway.frame_judges import frame_gate
-from gateway.housekeeping import MINUTE, Housekeeping
+from gateway.housekeeping import Housekeeping
 from gateway.jobs import JobQueue, Share, Worker
 from gateway.keystore import watermark_secrets
 from gateway.lookalikes import ClipLooks, Lookalikes
@@ -271,7 +271,7 @@ class Gateway(Registers):
             limits=self.settings.limits,
             retention=self.settings.retention,
             clock=self.clock,
-            more={"fingerprints": (MINUTE, self.backfill.some)},
+            more=self.backfill.chores,
         )
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from gateway.store import Ref, Released
 from gateway.tables import FingerprintRow, Video
 
 SOME = 10
+MINUTE, DAY = 60.0, 86_400.0
 
 
 class Backfill:
@@ -35,6 +37,14 @@ class Backfill:
         self._looks = looks
         self._scratch = scratch
 
+    @property
+    def chores(self) -> Mapping[str, tuple[float, Callable[[], object]]]:
+        """What the workers do once in so many seconds."""
+        return {
+            "fingerprints": (MINUTE, self.some),
+            "gone": (DAY, self.withdraw_gone),
+        }
+
     def some(self, count: int = SOME) -> int:
         """Make the fingerprints of so many clips, the newest first; say how many were made.
 
@@ -52,6 +62,22 @@ class Backfill:
         with self._database.read() as session:
             rows = session.scalars(missing).all()
         return sum(self._keep(row.id, self._made(row)) for row in rows)
+
+    def withdraw_gone(self) -> None:
+        """Erase the fingerprints of clips that an earlier version deleted without knowing them.
+
+        They are compared no more in any case: only released clips are told.
+        """
+        gone = (
+            sa.select(FingerprintRow.clip_id)
+            .join(Video, Video.clip_id == FingerprintRow.clip_id)
+            .where(FingerprintRow.record.is_not(None), Video.state != "released")
+        )
+        with self._database.read() as session:
+            clips = session.scalars(gone).all()
+        for clip_id in clips:
+            with self._database.write() as session:
+                fingerprints.withdraw(session, clip_id)
 
     def _made(self, row: Video) -> bytes | None:
         ref = Ref(

@@ -24,7 +24,6 @@ from gateway.tables import (
     Video,
 )
 
-MINUTE = 60.0
 HOUR = 3600.0
 Chore = tuple[float, Callable[[], object]]  # every so many seconds
 NO_MORE: Mapping[str, Chore] = {}

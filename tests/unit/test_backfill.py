@@ -110,6 +110,21 @@ def test_a_store_that_does_not_answer_is_asked_again(rig: Rig, backfill: Backfil
     assert backfill.some() == 1
 
 
+def test_what_an_earlier_version_deleted_loses_its_fingerprint(
+    rig: Rig, backfill: Backfill
+) -> None:
+    for number in (1, 2):
+        release(rig, number)
+    assert backfill.some() == 2
+    with rig.database.write() as session:
+        session.execute(sa.update(Video).where(Video.id == "video_1").values(state="deleted"))
+    backfill.withdraw_gone()
+    assert rows(rig) == {f"{1:016x}": False, f"{2:016x}": True}
+    backfill.withdraw_gone()
+    with rig.database.read() as session:
+        assert max(number for number, _, _ in fingerprints.since(session, 0)) == 3
+
+
 def test_what_was_made_or_deleted_meanwhile_stays_as_it_is(
     rig: Rig, backfill: Backfill
 ) -> None:

@@ -36,7 +36,7 @@ browser: $(READY)
 	|| $(BIN)/playwright install chromium
 
 test: $(READY) browser ## Run every test, those of the pages in Chromium
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 fuzz: $(READY) ## Property tests with many new random examples; what fails becomes a test
 	$(BIN)/pytest -n auto --dist worksteal -m hypothesis --hypothesis-profile fuzz

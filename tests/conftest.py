@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,9 +28,20 @@ settings.load_profile("steady")
 NOW = dt.datetime(2026, 11, 22, 12, 0, tzinfo=dt.UTC)
 
 
+# Files whose few tests take long. They begin first, so that none is left alone at the end.
+SLOW_FOLDERS = {"browser", "e2e"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run on one database alone what is marked so: the one that is named, else SQLite."""
-    items[:] = [item for item in items if _is_for_this_database(item)]
+    """Run on one database alone what is marked so: the one that is named, else SQLite.
+
+    Slow files come first, then those with many tests.
+    """
+    kept = [item for item in items if _is_for_this_database(item)]
+    sizes = Counter(item.path for item in kept)
+    items[:] = sorted(
+        kept, key=lambda item: (item.path.parent.name not in SLOW_FOLDERS, -sizes[item.path])
+    )
 
 
 def _is_for_this_database(item: pytest.Item) -> bool:

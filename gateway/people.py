@@ -109,8 +109,8 @@ class People:
         """Make a link with which somebody joins; for a known person, a new one.
 
         Their password and codes, if any, are good until they open it. ``tenant`` is the name
-        or id of the tenant whose requests they make. Raises InvalidRequest, or NotFound for
-        an unknown tenant.
+        or id of the tenant whose requests they make; who has one keeps it unless another is
+        named. Raises InvalidRequest, or NotFound for an unknown tenant.
         """
         name = " ".join(name.split())
         if not 0 < len(name) <= MAX_NAME_CHARS:
@@ -129,7 +129,7 @@ class People:
                 session.add(row)
             elif row.ended_at is not None:
                 raise Conflict("This person has left; invite them under another name.")
-            row.role, row.tenant_id = role.value, own
+            row.role, row.tenant_id = role.value, own or row.tenant_id
             row.invite_hmac, row.invite_until = self.digest(token), until
             session.flush()
             self._note(session, row, EventKind.PERSON_INVITED, by=by)

@@ -265,6 +265,17 @@ def test_nobody_rules_on_their_own_request(rig: Rig, bench: Bench) -> None:
     assert refused(lambda: bench.rulings.rule(own, case, ALLOW)) is NotPermitted
 
 
+def test_a_new_link_leaves_somebody_bound_to_their_own_requests(
+    rig: Rig, bench: Bench
+) -> None:
+    """A link for a lost phone names no tenant: the console has no field for one."""
+    order = held(rig)
+    bench.person("Ada", tenant=rig.caller.tenant_id)
+    again = bench.person("Ada")
+    assert again.tenant_id == rig.caller.tenant_id
+    assert refused(lambda: bench.docket.take(again, bench.case_of(order))) is NotPermitted
+
+
 @pytest.mark.parametrize("role", [Role.AUDITOR, Role.ADMINISTRATOR])
 def test_whoever_does_not_review_is_handed_nothing(rig: Rig, bench: Bench, role: Role) -> None:
     order, person = held(rig), bench.person("Ada", role)

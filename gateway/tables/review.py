@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -113,8 +115,13 @@ class CaseRow(Table):
 
     @property
     def step(self) -> str:
-        """What the event of its outcome is called in the log, before the kind."""
-        return f"{self.video_id}:{self.stage}.{self.run}.{self.outcome}"
+        """What the event of its outcome is called in the log, before the kind.
+
+        What was ruled on is part of the name: whoever changes it here is looked up in vain.
+        """
+        matter = json.dumps([self.policy, *self.grounds]).encode()
+        on = hashlib.sha256(matter).hexdigest()[:32]
+        return f"{self.video_id}:{self.stage}.{self.run}.{self.outcome}.{on}"
 
 
 class RulingRow(Table):

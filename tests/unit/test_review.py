@@ -157,6 +157,25 @@ def test_a_case_that_somebody_planted_releases_nothing(
     assert "video.delayed" in rig.kinds(order)
 
 
+def test_a_ruling_that_somebody_widened_releases_nothing(
+    rig: Rig, bench: Bench, monkeypatch: pytest.MonkeyPatch, checkpoint_key: CheckpointKey
+) -> None:
+    """People allowed one ground; the table says that they allowed what the worker found."""
+    monkeypatch.setattr(pipeline, "COVER_TIMEOUT_SECONDS", 0.2)
+    rig.door.action = rig.prompts.action = Action.REVIEW
+    order = rig.order()
+    seen = {"grounds": ["hate:T-2"], "policy": "1" * 64}
+    with rig.database.write() as session:
+        session.execute(sa.update(CaseRow).values(**seen))
+    bench.rule(bench.person("Ada"), ALLOW)
+    with rig.database.write() as session:
+        session.execute(sa.update(CaseRow).values(grounds=["violence:T-1"], policy="0" * 64))
+    assert rig.production.bring_to_an_end(order.video_id, rig.row(order).run) == "queued"
+    assert "video.delayed" in rig.kinds(order)
+    report = check_database(rig.database, checkpoint_key.verifier, now=rig.clock())
+    assert "a case is closed without a ruling on record" in [f.text for f in report.faults]
+
+
 def test_deleting_a_held_clip_closes_its_case(rig: Rig, bench: Bench) -> None:
     rig.frames.action = Action.REVIEW
     order, ada = rig.order(), bench.person("Ada")
@@ -265,9 +284,7 @@ def test_nobody_rules_on_their_own_request(rig: Rig, bench: Bench) -> None:
     assert refused(lambda: bench.rulings.rule(own, case, ALLOW)) is NotPermitted
 
 
-def test_a_new_link_leaves_somebody_bound_to_their_own_requests(
-    rig: Rig, bench: Bench
-) -> None:
+def test_a_new_link_leaves_somebody_bound_to_their_own_requests(rig: Rig, bench: Bench) -> None:
     """A link for a lost phone names no tenant: the console has no field for one."""
     order = held(rig)
     bench.person("Ada", tenant=rig.caller.tenant_id)

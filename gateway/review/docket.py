@@ -123,11 +123,13 @@ class Docket:
         )
         return self._cases(statement)
 
-    def closed(self, *, named: str = "") -> tuple[Case, ...]:
-        """The cases that are closed, the newest first; ``named`` is a part of an id."""
+    def closed(self, person: Person, *, named: str = "") -> tuple[Case, ...]:
+        """The closed cases that this person may see, the newest first; ``named`` is a part
+        of an id.
+        """
         statement = (
             sa.select(CaseRow)
-            .where(CaseRow.outcome.is_not(None))
+            .where(CaseRow.outcome.is_not(None), *self._in_sight_of(person))
             .order_by(CaseRow.closed_at.desc(), CaseRow.id)
             .limit(MAX_LISTED)
         )
@@ -272,10 +274,17 @@ class Docket:
         ]
         if not person.may(Right.RULE):
             conditions.append(sa.false())
-        if not person.may(Right.RULE_RESTRICTED):
-            conditions.append(CaseRow.restricted.is_(False))
         if not person.may(Right.SETTLE):
             conditions.append(CaseRow.escalated.is_(False))
+        return conditions + self._in_sight_of(person)
+
+    def _in_sight_of(self, person: Person) -> list[sa.ColumnElement[bool]]:
+        """``demand_sight`` for a list."""
+        conditions: list[sa.ColumnElement[bool]] = []
+        if not person.may(Right.READ_CASES):
+            conditions.append(sa.false())
+        if not person.may(Right.RULE_RESTRICTED):
+            conditions.append(CaseRow.restricted.is_(False))
         if person.tenant_id is not None:
             conditions.append(CaseRow.tenant_id != person.tenant_id)
         return conditions

@@ -53,7 +53,7 @@ def queue(request: Request, who: Anybody, told: str = "") -> Response:
 @router.get("/closed", response_class=HTMLResponse)
 def closed(request: Request, who: Reader, named: str = "") -> Response:
     """What people came to, the newest first."""
-    cases = _review(request).docket.closed(named=named[:80])
+    cases = _review(request).docket.closed(who.person, named=named[:80])
     context = {"cases": cases, "named": named}
     return _page(request, who, "console/closed.html", context)
 

@@ -282,6 +282,10 @@ def test_nobody_rules_on_their_own_request(rig: Rig, bench: Bench) -> None:
     assert refused(lambda: bench.docket.dossier(own, case)) is NotPermitted
     assert refused(lambda: bench.exhibits.picture(own, case, 0, reveal=False)) is NotPermitted
     assert refused(lambda: bench.rulings.rule(own, case, ALLOW)) is NotPermitted
+    other = bench.person("Ben")
+    bench.rule(other, REFUSE)
+    assert bench.docket.closed(own) == ()
+    assert len(bench.docket.closed(other)) == 1
 
 
 def test_a_new_link_leaves_somebody_bound_to_their_own_requests(rig: Rig, bench: Bench) -> None:
@@ -330,6 +334,9 @@ def test_what_may_show_a_minor_is_for_trained_people_and_never_released(
         bench.rulings.rule(trained, case, ALLOW)
     said = Said(decision=Decision.REFUSE, reason=ReasonCode.MINOR)
     assert bench.rulings.rule(trained, case, said) == "refuse"
+    assert [each.id for each in bench.docket.closed(trained)] == [case]
+    for role in (Role.REVIEWER, Role.COMPLIANCE, Role.AUDITOR, Role.ADMINISTRATOR):
+        assert bench.docket.closed(bench.person(role, role)) == ()
 
 
 @pytest.mark.parametrize(

@@ -116,9 +116,15 @@ class Rulings:
             self._note(session, row, person, kind, step, {}, {"note": note})
 
     def _held(self, session: Session, person: Person, case_id: str) -> tuple[CaseRow, Video]:
-        """The case that this person has in hand, and its clip, both locked."""
+        """The case that this person has in hand, and its clip, both locked.
+
+        The clip first, as its owner does who deletes it: neither waits for the other.
+        """
+        of = sa.select(CaseRow.video_id).where(CaseRow.id == case_id).scalar_subquery()
+        locked = sa.select(Video).where(Video.id == of).with_for_update()
+        video = session.scalars(locked).one_or_none()
         row = session.get(CaseRow, case_id, with_for_update=True)
-        if row is None:
+        if row is None or video is None:
             raise NotFound("There is no such case.")
         self._docket.demand_sight(person, row)
         if not person.may(Right.RULE) or (row.escalated and not person.may(Right.SETTLE)):
@@ -128,7 +134,6 @@ class Rulings:
         until = row.holder_until
         if row.holder_id != person.id or until is None or until <= self._clock():
             raise AlreadyDecided("You do not have this case in hand any more; take it again.")
-        video = session.get_one(Video, row.video_id, with_for_update=True)
         if video.state != "held" or video.run != row.run:
             raise AlreadyDecided("The clip of this case is not held any more.")
         return row, video

@@ -20,6 +20,7 @@ from gateway.db import Database
 from gateway.errors import (
     AlreadyDecided,
     Conflict,
+    Error,
     InvalidRequest,
     NotFound,
     NotPermitted,
@@ -403,6 +404,28 @@ def test_the_oldest_comes_first_and_to_one_person_only(rig: Rig, bench: Bench) -
         taken = list(pool.map(take, people))
     assert sorted(taken) == sorted(order.video_id for order in orders)
     assert bench.docket.waiting(bench.person("late")) == ()
+
+
+def test_a_ruling_and_a_deletion_at_once_do_not_wait_for_each_other(
+    rig: Rig, bench: Bench
+) -> None:
+    ada = bench.person("Ada")
+    for n in range(5):
+        order, gate = held(rig, prompt=f"ball {n}"), threading.Barrier(2)
+        case = bench.docket.take(ada)
+        assert case is not None
+
+        def rule(case: str = case.id, gate: threading.Barrier = gate) -> type[Error] | None:
+            gate.wait()
+            return refused(lambda: bench.rulings.rule(ada, case, REFUSE))
+
+        with ThreadPoolExecutor(1) as pool:
+            ruled = pool.submit(rule)
+            gate.wait()
+            rig.clips.delete(rig.caller, order.video_id)
+            assert ruled.result() in (None, AlreadyDecided)
+        assert rig.row(order).state == "deleted"
+        assert bench.every()[-1].outcome in ("refuse", "void")
 
 
 def test_a_case_comes_back_when_its_time_is_over(rig: Rig, bench: Bench) -> None:

@@ -52,11 +52,6 @@ def is_password(kept: str | None, password: str) -> bool:
     return kept is not None
 
 
-def new_code_secret() -> str:
-    """A random secret for an authenticator, Base32, 160 bits."""
-    return pyotp.random_base32(32)
-
-
 def step_of_code(secret: str, code: str, *, now: float, last: int | None) -> int | None:
     """The time step of a right code, or None. ``now`` is in seconds since 1970.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
 import hmac
@@ -108,9 +109,9 @@ class People:
     ) -> Invitation:
         """Make a link with which somebody joins; for a known person, a new one.
 
-        Their password and codes, if any, are good until they open it. ``tenant`` is the name
-        or id of the tenant whose requests they make; who has one keeps it unless another is
-        named. Raises InvalidRequest, or NotFound for an unknown tenant.
+        Their password and codes, if any, are good until they have joined by it. ``tenant``
+        is the name or id of the tenant whose requests they make; who has one keeps it unless
+        another is named. Raises InvalidRequest, or NotFound for an unknown tenant.
         """
         name = " ".join(name.split())
         if not 0 < len(name) <= MAX_NAME_CHARS:
@@ -170,6 +171,11 @@ class People:
     def digest(self, token: str) -> bytes:
         """What is kept of a link's token."""
         return hmac.new(self._pepper(), b"invite:" + token.encode(), hashlib.sha256).digest()
+
+    def code_secret(self, token: str) -> str:
+        """The secret of the one-time codes of whoever joins by a link: Base32, 160 bits."""
+        made = hmac.new(self._pepper(), b"codes:" + token.encode(), hashlib.sha256).digest()
+        return base64.b32encode(made[:20]).decode()
 
     def _living(self, session: Session, name: str) -> PersonRow:
         named = sa.or_(PersonRow.name == name, PersonRow.id == name)

@@ -17,7 +17,6 @@ from gateway.credentials import (
     demand_password,
     hashed,
     is_password,
-    new_code_secret,
     picture_of_secret,
     step_of_code,
 )
@@ -81,17 +80,11 @@ class Sessions:
     def joining(self, token: str) -> Joining:
         """Whom a link is for, with a secret for their codes. Raises NotFound.
 
-        The secret is made at the first look and stays the same until they have joined.
+        To look changes nothing: programs that show what is behind a link look, too.
         """
-        with self._database.write() as session:
-            row = self._invited(session, token)
-            if row.totp_sealed is None or row.password_hash is not None:
-                # A known person begins anew; what they had ends here.
-                row.totp_sealed = self._seal.close(new_code_secret())
-                row.password_hash, row.totp_step = None, None
-                session.execute(sa.delete(SessionRow).where(SessionRow.person_id == row.id))
-            secret = self._seal.open(row.totp_sealed)
-            person = as_person(row)
+        with self._database.read() as session:
+            person = as_person(self._invited(session, token))
+        secret = self._people.code_secret(token)
         return Joining(
             person=person, secret=secret, picture=picture_of_secret(secret, person.name)
         )
@@ -99,16 +92,21 @@ class Sessions:
     def join(self, token: str, *, password: str, code: str) -> str:
         """Set the password, after a first right code; return a new session's cookie value.
 
-        Raises NotFound for a link that is not good, InvalidRequest for the rest.
+        What a known person had ends here. Raises NotFound for a link that is not good,
+        InvalidRequest for the rest.
         """
+        # Before the password is hashed, which costs more than everything else.
+        secret = self.joining(token).secret
         demand_password(password)
+        if (step := self._step(secret, code, last=None)) is None:
+            raise InvalidRequest("The code is not right. Try the next one.", param="code")
         kept = hashed(password)
         with self._database.write() as session:
             row = self._invited(session, token)
-            if (step := self._step(row, code)) is None:
-                raise InvalidRequest("The code is not right. Try the next one.", param="code")
             row.password_hash, row.totp_step = kept, step
+            row.totp_sealed = self._seal.close(secret)
             row.invite_hmac = row.invite_until = None
+            session.execute(sa.delete(SessionRow).where(SessionRow.person_id == row.id))
             self._note(session, row, EventKind.PERSON_JOINED)
             return self._opened(session, row)
 
@@ -138,7 +136,7 @@ class Sessions:
         if known and row is not None:
             with self._database.write() as session:
                 row = session.get_one(PersonRow, row.id, with_for_update=True)
-                step = self._step(row, code)
+                step = self._step_of(row, code)
                 if step is not None and row.ended_at is None and row.password_hash is not None:
                     row.totp_step = step
                     return self._opened(session, row)
@@ -190,12 +188,14 @@ class Sessions:
             raise NotFound(CLOSED)
         return row
 
-    def _step(self, row: PersonRow, code: str) -> int | None:
+    def _step_of(self, row: PersonRow, code: str) -> int | None:
         if row.totp_sealed is None:
             return None
-        secret = self._seal.open(row.totp_sealed)
+        return self._step(self._seal.open(row.totp_sealed), code, last=row.totp_step)
+
+    def _step(self, secret: str, code: str, *, last: int | None) -> int | None:
         now = self._clock().timestamp()
-        return step_of_code(secret, "".join(code.split()), now=now, last=row.totp_step)
+        return step_of_code(secret, "".join(code.split()), now=now, last=last)
 
     def _opened(self, session: Session, row: PersonRow) -> str:
         now, cookie = self._clock(), secrets.token_urlsafe(32)

@@ -217,16 +217,35 @@ def test_a_new_role_holds_at_once_and_who_leaves_is_out(house: House) -> None:
             act()
 
 
-def test_a_new_link_ends_what_somebody_had_when_it_is_opened(house: House) -> None:
+def test_a_new_link_ends_what_somebody_had_when_they_join_by_it(house: House) -> None:
     cookie = house.joined("Ada")
+    old = house.secrets["Ada"]
     token = house.people.invite("Ada", Role.COMPLIANCE, by="test").token
+    with pytest.raises(InvalidRequest):  # the old authenticator does not join anew
+        house.sessions.join(token, password=PASSWORD, code=house.code("Ada"))
+    new = house.sessions.joining(token).secret
+    assert new != old
+    # Whoever looks has not joined: a program that previews links, for one.
     assert house.sessions.signed_in(cookie) is not None
-    house.secrets["Ada"] = house.sessions.joining(token).secret
+    assert house.sign_in("Ada")
+    house.secrets["Ada"] = new
+    joined = house.sessions.join(token, password=PASSWORD + "!", code=house.code("Ada"))
     assert house.sessions.signed_in(cookie) is None
+    assert house.sessions.signed_in(joined) is not None
+    house.secrets["Ada"] = old
     with pytest.raises(NotAuthenticated):
         house.sign_in("Ada")
-    assert house.sessions.join(token, password=PASSWORD, code=house.code("Ada"))
     assert [s.person.role for s in house.people.list()] == [Role.COMPLIANCE]
+
+
+def test_no_password_is_hashed_for_a_link_that_is_not_good(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+    monkeypatch.setattr(sessions_module, "hashed", hashed.append)
+    with pytest.raises(NotFound):
+        house.sessions.join("no such token", password=PASSWORD, code="000000")
+    assert hashed == []
 
 
 def test_nothing_secret_is_kept_or_printed(house: House) -> None:

@@ -327,11 +327,12 @@ class Record:
     def end(self, order: Order, state: str, *, refusal: Facts) -> bool:
         """Close the job as refused, held or failed; a final state, or another's job, stays.
 
-        Says whether it was closed now.
+        What is held waits for people, whatever becomes of the job. Says whether it was
+        closed now.
         """
         with self._database.write() as session:
             row = self._locked(session, order)
-            if row is None or row.state in FINAL_STATES or row.state == state:
+            if row is None or row.state in FINAL_STATES or row.state == "held":
                 return False
             if row.claim != order.claim:
                 return False

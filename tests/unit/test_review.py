@@ -190,6 +190,17 @@ def test_deleting_a_held_clip_closes_its_case(rig: Rig, bench: Bench) -> None:
     assert bench.docket.waiting(ada) == ()
 
 
+def test_no_job_ends_what_is_held_for_people(rig: Rig, bench: Bench) -> None:
+    """The engine may give a job up whose clip is held already: its case would never close."""
+    rig.frames.action = Action.REVIEW
+    order = rig.order()
+    rig.produce(order)
+    again = rig.record.claim(order.video_id)
+    assert not rig.record.end(again, "failed", refusal={"code": "internal_error"})
+    assert bench.rule(bench.person("Ada"), ALLOW) == "allow"
+    assert rig.produce(order) == "released"
+
+
 def test_the_log_and_the_tables_agree_after_rulings(
     rig: Rig, bench: Bench, checkpoint_key: CheckpointKey
 ) -> None:

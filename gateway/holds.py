@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gateway.audit.entry import EventKind
-from gateway.tables import CaseRow, VerdictRow, Video
+from gateway.tables import CaseRow, RulingRow, VerdictRow, Video
 from safety.verdict import Action, Category, Stage
 
 NO_CATEGORY = "-"
+SEATS = 3
 # Which stage of a job gives the verdict on words, and which that on frames.
 JUDGED_AT = {str(Stage.PROMPT): "approve", str(Stage.FRAMES): "check"}
 
@@ -48,6 +49,16 @@ def void_cases(session: Session, video_id: str, *, now: dt.datetime) -> None:
     """Close the open cases of a clip that is deleted: there is nothing left to rule on."""
     mine = sa.update(CaseRow).where(CaseRow.video_id == video_id, CaseRow.outcome.is_(None))
     session.execute(mine.values(outcome="void", closed_at=now, holder_id=None))
+
+
+def erase_notes(session: Session, video_id: str) -> list[str]:
+    """Empty the notes of the rulings on a clip; return the events that may hold them too."""
+    cases = session.scalars(sa.select(CaseRow.id).where(CaseRow.video_id == video_id)).all()
+    noted = sa.update(RulingRow).where(RulingRow.case_id.in_(cases))
+    session.execute(noted.values(note=""))
+    kinds = (EventKind.CASE_RULED, EventKind.CASE_ESCALATED)
+    steps = (f"{video_id}:{case}.{seat}" for case in cases for seat in range(SEATS + 1))
+    return [f"{step}:{kind}" for step in steps for kind in kinds]
 
 
 def grounds_of(verdict: VerdictRow) -> list[str]:

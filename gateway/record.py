@@ -16,7 +16,7 @@ from gateway import fingerprints
 from gateway.audit.entry import Event, EventKind
 from gateway.db import Database
 from gateway.errors import NotFound, StageUnavailable
-from gateway.holds import open_case, rulings_that_release
+from gateway.holds import erase_notes, open_case, rulings_that_release
 from gateway.orders import Order, recent_prompts
 from gateway.settings import Limits
 from gateway.tables import StageRow, VerdictRow, Video
@@ -134,12 +134,17 @@ def verdict_row(subject: str, event_id: str, verdict: Verdict, now: dt.datetime)
 
 
 def erase_words(session: Session, audit: AuditOutbox, row: Video) -> None:
-    """Erase what a request said, in its row and in the personal half of its log entry."""
+    """Erase what a request said, in its row and in the personal half of its log entry, and
+    what people noted about it, who may have quoted it.
+    """
     row.prompt = row.negative_prompt = row.title = ""
     row.lineage = None
-    for kind in (EventKind.REQUEST_ACCEPTED, EventKind.REQUEST_HELD):
+    events = [
+        f"{row.id}:door:{kind}" for kind in (EventKind.REQUEST_ACCEPTED, EventKind.REQUEST_HELD)
+    ]
+    for event in (*events, *erase_notes(session, row.id)):
         with contextlib.suppress(NotFound):
-            audit.erase(session, f"{row.id}:door:{kind}")
+            audit.erase(session, event)
 
 
 def _told(reason: Reason) -> Facts:

@@ -30,7 +30,7 @@ from gateway.people import Role
 from gateway.review.docket import LEASE
 from gateway.review.reasons import Decision, ReasonCode
 from gateway.review.rulings import MAX_NOTE_CHARS, Said
-from gateway.tables import CaseRow, RulingRow, StageRow, Tenant
+from gateway.tables import AuditPersonal, CaseRow, RulingRow, StageRow, Tenant
 from safety.verdict import Action
 from tests.unit.bench_of_reviewers import ALLOW, REFUSE, TWO, Bench, refused
 from tests.unit.rig import Rig
@@ -523,6 +523,24 @@ def test_notes_and_names_stay_out_of_the_log(rig: Rig, bench: Bench) -> None:
     for word in (b"seen twice", b"Lovelace", b"very red"):
         assert word not in leaves
     assert b"psn_" in leaves
+
+
+def test_notes_go_with_the_words_that_they_are_about(
+    rig: Rig, bench: Bench, checkpoint_key: CheckpointKey
+) -> None:
+    order, ada, cy = held(rig), bench.person("Ada"), bench.person("Cy", Role.COMPLIANCE)
+    case = bench.docket.take(ada)
+    assert case is not None
+    bench.rulings.escalate(ada, case.id, note="seen twice, says Ada")
+    bench.rule(cy, REFUSE)
+    rig.clips.delete(rig.caller, order.video_id)
+    with rig.database.read() as session:
+        assert session.scalars(sa.select(RulingRow.note)).all() == [""]
+        kept = session.scalars(sa.select(AuditPersonal.record)).all()
+    assert b"seen twice" not in b"".join(kept)
+    assert rig.kinds(order).count("personal.erased") == 3
+    report = check_database(rig.database, checkpoint_key.verifier, now=rig.clock())
+    assert report.faults == ()
 
 
 def test_a_case_shows_what_it_is_about(rig: Rig, bench: Bench) -> None:

@@ -67,9 +67,12 @@ def grounds_of(verdict: VerdictRow) -> list[str]:
 
 
 def categories_of(grounds: list[str]) -> frozenset[Category]:
-    """The categories of grounds; a fault of no category has none."""
-    names = {ground.partition(":")[0] for ground in grounds} - {NO_CATEGORY}
-    return frozenset(map(Category, names))
+    """The known categories of grounds; a fault of no category has none.
+
+    One that a later release wrote is not known, and so is never released either.
+    """
+    names = {ground.partition(":")[0] for ground in grounds}
+    return frozenset(each for each in Category if each.value in names)
 
 
 def rulings_that_release(

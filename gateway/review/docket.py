@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from gateway.audit.entry import Event, EventKind
 from gateway.db import Database
 from gateway.errors import Conflict, NotFound, NotPermitted
-from gateway.holds import categories_of
+from gateway.holds import NO_CATEGORY, categories_of
 from gateway.people import Person, Right
 from gateway.record import AuditOutbox, Clock
 from gateway.tables import CaseRow, RulingRow, VerdictRow, Video
@@ -308,12 +308,13 @@ class Docket:
     def _case(self, row: CaseRow) -> Case:
         hours = dt.timedelta(hours=self._policy.review.answer_hours)
         categories = categories_of(row.grounds)
+        names = {ground.partition(":")[0] for ground in row.grounds}
         return Case(
             id=row.id,
             video_id=row.video_id,
             tenant_id=row.tenant_id,
             stage=row.stage,
-            categories=tuple(sorted(map(str, categories))),
+            categories=tuple(sorted(names - {NO_CATEGORY})),
             restricted=row.restricted,
             escalated=row.escalated,
             people=max(row.needed, self._policy.review.people(categories)),

@@ -586,6 +586,21 @@ def test_nothing_is_shown_once_a_case_is_closed(rig: Rig, bench: Bench) -> None:
     assert [r.note for r in bench.docket.dossier(ada, case.id).rulings] == ["seen twice"]
 
 
+def test_a_category_of_a_later_release_is_shown_and_never_released(
+    rig: Rig, bench: Bench
+) -> None:
+    held(rig)
+    with rig.database.write() as session:
+        session.execute(sa.update(CaseRow).values(grounds=["cheating:CG-C1"]))
+    ada = bench.person("Ada")
+    assert [each.categories for each in bench.docket.waiting(ada)] == [("cheating",)]
+    case = bench.docket.take(ada)
+    assert case is not None
+    assert not bench.docket.dossier(ada, case.id).releasable
+    assert refused(lambda: bench.rulings.rule(ada, case.id, ALLOW)) is NotPermitted
+    assert bench.rulings.rule(ada, case.id, REFUSE) == "refuse"
+
+
 def test_an_unknown_case_is_not_found(bench: Bench) -> None:
     ada = bench.person("Ada")
     for act in (bench.docket.take, bench.docket.dossier):

@@ -18,6 +18,7 @@ MAX_PASSWORD_CHARS = 200
 STEP_SECONDS = 30
 DRIFT_STEPS = 1
 ISSUER = "Cinegate"
+LABEL_CHARS = 60  # more does not fit into a picture that a phone can read
 
 # OWASP's least for Argon2id: 19 MiB, so that many who try at once do not use up the memory.
 _hasher = PasswordHasher(memory_cost=19_456, time_cost=2, parallelism=1)
@@ -70,7 +71,7 @@ def step_of_code(secret: str, code: str, *, now: float, last: int | None) -> int
 def picture_of_secret(secret: str, name: str) -> str:
     """The secret as a QR code, an SVG element for an authenticator's camera."""
     uri = pyotp.TOTP(secret, interval=STEP_SECONDS).provisioning_uri(
-        name=name, issuer_name=ISSUER
+        name=name[:LABEL_CHARS], issuer_name=ISSUER
     )
     svg = segno.make(uri, error="m").svg_inline(scale=5, dark="#000", light="#fff")
     return str(svg)

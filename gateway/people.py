@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 import hmac
 import secrets
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -113,7 +114,7 @@ class People:
         is the name or id of the tenant whose requests they make; who has one keeps it unless
         another is named. Raises InvalidRequest, or NotFound for an unknown tenant.
         """
-        name = " ".join(name.split())
+        name = tidy_name(name)
         if not 0 < len(name) <= MAX_NAME_CHARS:
             raise InvalidRequest(
                 f"A name needs 1 to {MAX_NAME_CHARS} characters.", param="name"
@@ -195,6 +196,12 @@ class People:
             personal={"by": by},
         )
         self._audit.record(session, event)
+
+
+def tidy_name(name: str) -> str:
+    """A name as it is kept and looked up, however a keyboard composed or spaced it."""
+    whole = unicodedata.normalize("NFC", name)
+    return " ".join("".join(c for c in whole if c.isprintable() or c.isspace()).split())
 
 
 def as_person(row: PersonRow) -> Person:

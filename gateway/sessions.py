@@ -22,7 +22,7 @@ from gateway.credentials import (
 )
 from gateway.db import Database
 from gateway.errors import InvalidRequest, NotAuthenticated, NotFound
-from gateway.people import People, Person, as_person
+from gateway.people import People, Person, as_person, tidy_name
 from gateway.rates import Rates
 from gateway.record import AuditOutbox, Clock
 from gateway.tables import PersonRow, SessionRow
@@ -117,7 +117,7 @@ class Sessions:
 
         A name and an address have so many tries; a right one costs a try too.
         """
-        name = " ".join(name.split())
+        name = tidy_name(name)
         buckets = (("address", address, TRIES_PER_ADDRESS), ("name", name, TRIES_PER_NAME))
         for kind, value, burst in buckets:
             with self._database.write() as session:

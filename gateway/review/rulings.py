@@ -79,7 +79,7 @@ class Rulings:
                     case_tenant=row.tenant_id,
                     decision=said.decision.value,
                     reason=said.reason.value,
-                    note=said.note.strip(),
+                    note=_kept(said.note),
                     created_at=self._clock(),
                 )
             )
@@ -89,7 +89,7 @@ class Rulings:
                 "decision": said.decision.value,
                 "reason": said.reason.value,
             }
-            note = {"note": said.note.strip()} if said.note.strip() else None
+            note = {"note": _kept(said.note)} if _kept(said.note) else None
             step = f"{row.id}.{seat}"
             self._note(session, row, person, EventKind.CASE_RULED, step, facts, note)
             self._count(row, seat, [*(each.decision for each in before), said.decision.value])
@@ -99,7 +99,7 @@ class Rulings:
 
     def escalate(self, person: Person, case_id: str, *, note: str) -> None:
         """Leave a case to a compliance officer, saying why. Raises as ``rule`` does."""
-        note = note.strip()
+        note = _kept(note)
         if not 0 < len(note) <= MAX_NOTE_CHARS:
             raise InvalidRequest("Say in a note why somebody else should look.", param="note")
         with self._database.write() as session:
@@ -220,3 +220,8 @@ class Rulings:
             raise InvalidRequest(
                 f"A note has at most {MAX_NOTE_CHARS} characters.", param="note"
             )
+
+
+def _kept(note: str) -> str:
+    """A note as it is kept. PostgreSQL has no NUL in a text."""
+    return note.replace("\0", "").strip()

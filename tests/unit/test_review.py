@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -523,6 +524,13 @@ def test_notes_and_names_stay_out_of_the_log(rig: Rig, bench: Bench) -> None:
     for word in (b"seen twice", b"Lovelace", b"very red"):
         assert word not in leaves
     assert b"psn_" in leaves
+
+
+def test_a_note_may_hold_what_a_database_cannot_keep(rig: Rig, bench: Bench) -> None:
+    held(rig)
+    bench.rule(bench.person("Ada"), replace(REFUSE, note="\0so\0 \u202eit is\n"))
+    with rig.database.read() as session:
+        assert session.scalars(sa.select(RulingRow.note)).all() == ["so \u202eit is"]
 
 
 def test_notes_go_with_the_words_that_they_are_about(

@@ -73,6 +73,23 @@ def test_somebody_joins_by_a_link_and_signs_in(house: House) -> None:
     assert again != cookie
 
 
+@pytest.mark.parametrize(
+    ("given", "typed"),
+    [
+        ("Zoe\u0308", "Zo\xeb"),
+        ("A\0da\u202e ", " Ada"),
+        ("\N{GRINNING FACE}" * 200, "\N{GRINNING FACE}" * 200),
+    ],
+)
+def test_a_name_is_the_same_however_it_is_typed(house: House, given: str, typed: str) -> None:
+    token = house.people.invite(given, Role.REVIEWER, by="test").token
+    house.secrets[typed.strip()] = house.sessions.joining(token).secret
+    house.sessions.join(token, password=PASSWORD, code=house.code(typed.strip()))
+    assert house.sign_in(typed)
+    with pytest.raises(NotAuthenticated):
+        house.sign_in("\0", code="000000")
+
+
 def test_a_link_is_good_once_and_for_a_time(house: House) -> None:
     token = house.people.invite("Ada", Role.REVIEWER, by="test").token
     secret = house.sessions.joining(token).secret

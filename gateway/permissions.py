@@ -27,6 +27,15 @@ MAX_REFERENCE_CHARS = 400
 MAX_WHO_CHARS = 200
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+# Made once: to build a statement costs more than to run it.
+_LIVE_CONSENTS = sa.select(Consent).where(
+    Consent.tenant_id == sa.bindparam("b_tenant", type_=sa.String),
+    Consent.revoked_at.is_(None),
+    sa.or_(
+        Consent.project.is_(None),
+        Consent.project == sa.bindparam("b_project", type_=sa.String),
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +114,8 @@ class Permissions:
         at = self._clock() if at is None else at
         with self._database.read() as session:
             tenant = session.get(Tenant, owner.tenant_id)
-            rows = session.scalars(
-                sa.select(Consent).where(
-                    Consent.tenant_id == owner.tenant_id,
-                    Consent.revoked_at.is_(None),
-                    sa.or_(Consent.project.is_(None), Consent.project == project),
-                )
-            ).all()
+            asked = {"b_tenant": owner.tenant_id, "b_project": project}
+            rows = session.scalars(_LIVE_CONSENTS, asked).all()
         if tenant is None:
             return Circumstances(at=at, region=self._region)
         standing = _standing(tenant)

@@ -13,6 +13,16 @@ FIRST = 1
 LAST = 2**31 - 1  # the engine's lowest priority
 PER_SECOND = 60  # turns that a second of video costs a tenant of one share
 
+# Made once: to build a statement costs more than to run it.
+_TENANT = sa.bindparam("b_tenant", type_=sa.String)
+_AUDIENCE = sa.select(Tenant.audience).where(Tenant.id == _TENANT)
+_NEXT = sa.select(sa.func.min(Video.turn)).where(Video.state == "queued")
+_UNDER_WAY = sa.select(sa.func.max(Video.turn)).where(Video.state == "in_progress")
+_COST = Video.seconds * sa.bindparam("b_cost", type_=sa.BigInteger)
+_END = sa.select(sa.func.max(sa.cast(Video.turn, sa.BigInteger) + _COST)).where(
+    Video.tenant_id == _TENANT, Video.state.in_(("queued", "in_progress"))
+)
+
 
 def next_turn(session: Session, tenant_id: str, *, shares: Mapping[str, int]) -> int:
     """The turn of a new clip of this tenant; the lowest is made first.
@@ -22,16 +32,11 @@ def next_turn(session: Session, tenant_id: str, *, shares: Mapping[str, int]) ->
     n shares costs an n-th, so that it gets n times as much when there is not enough for all.
     ``shares`` are by audience, 1 when it is not named. Call it behind the tenant's row lock.
     """
-    audience = session.scalar(sa.select(Tenant.audience).where(Tenant.id == tenant_id))
+    mine = {"b_tenant": tenant_id}
+    audience = session.scalar(_AUDIENCE, mine)
     cost = max(1, PER_SECOND // max(1, shares.get(str(audience), 1)))
-    waiting = Video.state == "queued"
-    working = Video.state == "in_progress"
-    served = session.scalar(sa.select(sa.func.min(Video.turn)).where(waiting))
+    served = session.scalar(_NEXT)
     if served is None:
-        served = session.scalar(sa.select(sa.func.max(Video.turn)).where(working))
-    end = session.scalar(
-        sa.select(sa.func.max(sa.cast(Video.turn, sa.BigInteger) + Video.seconds * cost)).where(
-            Video.tenant_id == tenant_id, sa.or_(waiting, working)
-        )
-    )
+        served = session.scalar(_UNDER_WAY)
+    end = session.scalar(_END, mine | {"b_cost": cost})
     return min(max(FIRST, served or FIRST, end or FIRST), LAST)

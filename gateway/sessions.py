@@ -30,8 +30,8 @@ from gateway.tables import PersonRow, SessionRow
 IDLE = dt.timedelta(minutes=30)
 LONGEST = dt.timedelta(hours=12)
 SEEN_RESOLUTION = dt.timedelta(minutes=1)
-# Tries to sign in, for one name and for one address: a bucket that refills slowly.
-TRIES_PER_NAME, TRIES_PER_ADDRESS = 5.0, 30.0
+# Tries to sign in: buckets that refill slowly. One address alone cannot use up those of a name.
+TRIES_PER_NAME_THERE, TRIES_PER_ADDRESS, TRIES_PER_NAME = 5.0, 30.0, 60.0
 SECONDS_PER_TRY = 60.0
 WRONG = "The name, the password or the code is not right."
 CLOSED = "This link is not good any more; ask for a new one."
@@ -115,10 +115,14 @@ class Sessions:
     def sign_in(self, name: str, *, password: str, code: str, address: str) -> str:
         """A new session's cookie value. Raises NotAuthenticated, or RateLimited.
 
-        A name and an address have so many tries; a right one costs a try too.
+        An address has so many tries, and a name there and everywhere; a right one costs too.
         """
         name = tidy_name(name)
-        buckets = (("address", address, TRIES_PER_ADDRESS), ("name", name, TRIES_PER_NAME))
+        buckets = (
+            ("address", address, TRIES_PER_ADDRESS),
+            ("there", f"{address} {name}", TRIES_PER_NAME_THERE),
+            ("name", name, TRIES_PER_NAME),
+        )
         for kind, value, burst in buckets:
             with self._database.write() as session:
                 self._rates.spend(

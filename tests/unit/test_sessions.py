@@ -24,7 +24,7 @@ from gateway.errors import (
     RateLimited,
 )
 from gateway.people import INVITE_HOURS, RIGHTS, People, Right, Role
-from gateway.sessions import IDLE, LONGEST, TRIES_PER_NAME, Sessions
+from gateway.sessions import IDLE, LONGEST, TRIES_PER_NAME_THERE, Sessions
 from gateway.tables import PersonRow, SessionRow
 
 PASSWORD = "a long enough password"
@@ -53,8 +53,8 @@ class House:
     def sign_in(self, name: str, **said: str) -> str:
         if "code" not in said:
             said["code"] = self.code(name.strip())
-        told = {"password": PASSWORD} | said
-        return self.sessions.sign_in(name, address="192.0.2.1", **told)
+        told = {"password": PASSWORD, "address": "192.0.2.1"} | said
+        return self.sessions.sign_in(name, **told)
 
 
 @pytest.fixture
@@ -178,12 +178,31 @@ def test_codes_of_the_steps_beside_are_right_and_no_others() -> None:
 
 def test_tries_are_counted_for_a_name(house: House) -> None:
     house.joined("Ada")
-    for _ in range(int(TRIES_PER_NAME)):
+    for _ in range(int(TRIES_PER_NAME_THERE)):
         with pytest.raises(NotAuthenticated):
             house.sign_in("Ada", code="000000")
     with pytest.raises(RateLimited) as limited:
         house.sign_in("Ada")
     assert 0 < int(limited.value.headers["retry-after"]) <= 60
+
+
+def test_a_stranger_elsewhere_does_not_lock_somebody_out(house: House) -> None:
+    house.joined("Ada")
+    for _ in range(40):
+        with pytest.raises((NotAuthenticated, RateLimited)):
+            house.sign_in("Ada", code="000000", address="198.51.100.7")
+    assert house.sign_in("Ada")
+
+
+def test_tries_are_counted_for_a_name_from_many_addresses(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions_module, "TRIES_PER_NAME", 3.0)
+    for n in range(3):
+        with pytest.raises(NotAuthenticated):
+            house.sign_in("Ada", code="000000", address=f"198.51.100.{n}")
+    with pytest.raises(RateLimited):
+        house.sign_in("Ada", code="000000", address="198.51.100.9")
 
 
 def test_tries_are_counted_for_an_address(

@@ -16,6 +16,7 @@ from safety.verdict import Action, Category, Stage
 
 NO_CATEGORY = "-"
 SEATS = 3
+BATCH = 200
 # Which stage of a job gives the verdict on words, and which that on frames.
 JUDGED_AT = {str(Stage.PROMPT): "approve", str(Stage.FRAMES): "check"}
 
@@ -45,6 +46,28 @@ def open_case(session: Session, row: Video, *, verdict_event: str, now: dt.datet
     return case
 
 
+def open_missing(session: Session, *, now: dt.datetime) -> int:
+    """Open the cases of clips that a worker of the release before held: it knew of none.
+
+    Returns how many were opened now.
+    """
+    has_one = sa.exists().where(CaseRow.video_id == Video.id, CaseRow.run == Video.run)
+    lost = sa.select(Video).where(Video.state == "held", ~has_one).limit(BATCH)
+    opened = 0
+    for row in session.scalars(lost.with_for_update(skip_locked=True)).all():
+        last = (
+            sa.select(VerdictRow.event_id)
+            .where(VerdictRow.subject == row.id, VerdictRow.action == Action.REVIEW)
+            .order_by(VerdictRow.id.desc())
+            .limit(1)
+        )
+        given = session.scalar(last)
+        if given is not None:
+            open_case(session, row, verdict_event=given, now=now)
+            opened += 1
+    return opened
+
+
 def void_cases(session: Session, video_id: str, *, now: dt.datetime) -> None:
     """Close the open cases of a clip that is deleted: there is nothing left to rule on."""
     mine = sa.update(CaseRow).where(CaseRow.video_id == video_id, CaseRow.outcome.is_(None))
@@ -56,6 +79,8 @@ def erase_notes(session: Session, video_id: str) -> list[str]:
     cases = session.scalars(sa.select(CaseRow.id).where(CaseRow.video_id == video_id)).all()
     noted = sa.update(RulingRow).where(RulingRow.case_id.in_(cases))
     session.execute(noted.values(note=""))
+    passed = sa.update(CaseRow).where(CaseRow.video_id == video_id)
+    session.execute(passed.values(passed_on=None))
     kinds = (EventKind.CASE_RULED, EventKind.CASE_ESCALATED)
     steps = (f"{video_id}:{case}.{seat}" for case in cases for seat in range(SEATS + 1))
     return [f"{step}:{kind}" for step in steps for kind in kinds]

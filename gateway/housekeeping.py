@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from gateway import fingerprints
 from gateway.audit.entry import Event, EventKind
 from gateway.db import Database
+from gateway.holds import open_missing
 from gateway.record import FINAL_STATES, AuditOutbox, Clock, erase_words
 from gateway.settings import Limits, Retention
 from gateway.store import Released, Vault
@@ -24,7 +25,8 @@ from gateway.tables import (
     Video,
 )
 
-HOUR = 3600.0
+MINUTE = 60.0
+HOUR = 60 * MINUTE
 Chore = tuple[float, Callable[[], object]]  # every so many seconds
 NO_MORE: Mapping[str, Chore] = {}
 BATCH = 200
@@ -64,6 +66,7 @@ class Housekeeping:
             "forget": (HOUR, self.forget),
             "prune": (HOUR, self.prune),
             "shelf": (24 * HOUR, self.clear_shelf),
+            "cases": (MINUTE, self.open_cases),
             **more,
         }
 
@@ -88,6 +91,11 @@ class Housekeeping:
             for job in jobs:
                 if states.get(job) in FINAL_STATES - {"released"}:
                     self._released.clear(job)
+
+    def open_cases(self) -> None:
+        """Open the cases of what a worker of the release before held."""
+        with self._database.write() as session:
+            open_missing(session, now=self._clock())
 
     def expire(self) -> None:
         """Delete the clips that were released longer ago than they are kept."""

@@ -170,6 +170,12 @@ def _cases() -> None:
             comment="For a compliance officer",
         ),
         sa.Column(
+            "passed_on",
+            sa.Text(),
+            nullable=True,
+            comment="Why it was left to an officer; personal, never logged",
+        ),
+        sa.Column(
             "needed",
             sa.Integer(),
             server_default="1",

@@ -77,7 +77,8 @@ class Dossier:
     """All that is shown of one case. ``releasable``: a person may let it go on.
 
     ``rulings`` are those that this person may know: their own, all of a closed case, and for
-    a compliance officer those that differ.
+    a compliance officer those that differ. ``passed_on`` is why a case was left to an officer,
+    for officers only.
     """
 
     case: Case
@@ -92,6 +93,7 @@ class Dossier:
     circumstances: Mapping[str, str]
     releasable: bool
     rulings: tuple[Ruling, ...]
+    passed_on: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,6 +233,7 @@ class Docket:
             judges=tuple(verdict.judges),
             circumstances={k: str(v) for k, v in (verdict.circumstances or {}).items()},
             releasable=self.releasable(row),
+            passed_on=row.passed_on if person.may(Right.SETTLE) else None,
             rulings=tuple(
                 Ruling(
                     seat=each.seat,

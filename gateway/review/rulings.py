@@ -108,7 +108,8 @@ class Rulings:
                 raise AlreadyDecided("This case is with the compliance officers already.")
             if row.restricted:
                 raise NotPermitted("Whoever is trained for this case rules on it.")
-            row.escalated, row.holder_id, row.holder_until = True, None, None
+            row.escalated, row.passed_on = True, note
+            row.holder_id = row.holder_until = None
             # One officer may pass it on again after the first ruling: so often at most.
             seats = sa.select(sa.func.count()).where(RulingRow.case_id == row.id)
             step = f"{row.id}.{session.scalar(seats)}"

@@ -96,6 +96,9 @@ class CaseRow(Table):
     escalated: Mapped[bool] = mapped_column(
         default=False, server_default=sa.false(), comment="For a compliance officer"
     )
+    passed_on: Mapped[str | None] = mapped_column(
+        sa.Text, comment="Why it was left to an officer; personal, never logged"
+    )
     needed: Mapped[int] = mapped_column(
         default=1, server_default="1", comment="How many people must agree"
     )

@@ -114,6 +114,22 @@ def test_a_clip_that_the_release_before_held_goes_on_too(rig: Rig, bench: Bench)
     assert rig.produce(order) == "released"
 
 
+def test_a_clip_that_a_worker_of_the_release_before_holds_gets_its_case(
+    rig: Rig, bench: Bench
+) -> None:
+    """During a rolling upgrade that worker knows nothing of cases."""
+    rig.frames.action = Action.REVIEW
+    order = rig.order()
+    rig.produce(order)
+    with rig.database.write() as session:
+        session.execute(sa.delete(CaseRow))
+    for _ in range(2):
+        rig.housekeeping.open_cases()
+    assert [case.stage for case in bench.every()] == ["frames"]
+    assert bench.rule(bench.person("Ada"), ALLOW) == "allow"
+    assert rig.produce(order) == "released"
+
+
 def test_a_ruling_does_not_hold_for_grounds_that_nobody_saw(rig: Rig, bench: Bench) -> None:
     rig.door.action = rig.prompts.action = Action.REVIEW
     order = rig.order()
@@ -477,6 +493,8 @@ def test_an_escalated_case_is_for_officers(rig: Rig, bench: Bench) -> None:
     bench.rulings.escalate(ada, case.id, note="Is this a real person?")
     assert bench.docket.waiting(ben) == ()
     assert refused(lambda: bench.docket.take(ben, case.id)) is NotPermitted
+    assert bench.docket.dossier(cy, case.id).passed_on == "Is this a real person?"
+    assert bench.docket.dossier(ben, case.id).passed_on is None
     assert bench.rule(cy, ALLOW) == "allow"
     assert rig.produce(order) == "released"
 

@@ -16,6 +16,7 @@ from gateway.record import AuditOutbox, Clock
 from gateway.seams import UNOBSERVED, Enqueue, Observer
 from gateway.settings import Retention
 from gateway.tables import Video
+from gateway.turns import served
 
 FIRST_SECONDS = 5.0
 FACTOR = 3.0
@@ -75,7 +76,8 @@ class Retries:
 
     def resume(self, session: Session, row: Video, *, finish: bool) -> None:
         """Put a held clip that people released back in the queue, in their transaction."""
-        row.refusal, row.tries = None, 0
+        # It waited outside of the queue: at its old turn newcomers would begin there too.
+        row.refusal, row.tries, row.turn = None, 0, max(row.turn, served(session))
         self._put_back(session, row, finish=finish)
 
     def failed(self) -> tuple[Video, ...]:
@@ -105,6 +107,7 @@ class Retries:
                 raise Conflict("It failed too long ago; ask for it anew.", param="video_id")
             facts = {"stage": row.stage}
             row.tries, row.refusal, row.completed_at = 0, None, None
+            row.turn = max(row.turn, served(session))
             self._again(session, row, EventKind.VIDEO_RETRIED, facts, personal={"by": by})
         return row
 

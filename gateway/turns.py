@@ -16,7 +16,8 @@ PER_SECOND = 60  # turns that a second of video costs a tenant of one share
 # Made once: to build a statement costs more than to run it.
 _TENANT = sa.bindparam("b_tenant", type_=sa.String)
 _AUDIENCE = sa.select(Tenant.audience).where(Tenant.id == _TENANT)
-_NEXT = sa.select(sa.func.min(Video.turn)).where(Video.state == "queued")
+_PUT_OFF = sa.select(sa.func.min(Video.turn)).where(Video.state == "queued")
+_NEXT = _PUT_OFF.where(Video.tries == 0)
 _UNDER_WAY = sa.select(sa.func.max(Video.turn)).where(Video.state == "in_progress")
 _COST = Video.seconds * sa.bindparam("b_cost", type_=sa.BigInteger)
 _END = sa.select(sa.func.max(sa.cast(Video.turn, sa.BigInteger) + _COST)).where(
@@ -35,8 +36,18 @@ def next_turn(session: Session, tenant_id: str, *, shares: Mapping[str, int]) ->
     mine = {"b_tenant": tenant_id}
     audience = session.scalar(_AUDIENCE, mine)
     cost = max(1, PER_SECOND // max(1, shares.get(str(audience), 1)))
-    served = session.scalar(_NEXT)
-    if served is None:
-        served = session.scalar(_UNDER_WAY)
     end = session.scalar(_END, mine | {"b_cost": cost})
-    return min(max(FIRST, served or FIRST, end or FIRST), LAST)
+    return min(max(served(session), end or FIRST), LAST)
+
+
+def served(session: Session) -> int:
+    """The turn that is being served: the lowest that waits, or else that is under way.
+
+    A clip that waits for another try counts when there is nothing else: its turn is of the
+    time before, and who began there would go before all that came meanwhile.
+    """
+    for asked in (_NEXT, _UNDER_WAY, _PUT_OFF):
+        turn = session.scalar(asked)
+        if turn is not None:
+            return max(FIRST, turn)
+    return FIRST

@@ -12,6 +12,7 @@ from gateway.audit.log import SqlAuditLog
 from gateway.auth import Caller
 from gateway.db import Database
 from gateway.permissions import Permissions
+from gateway.settings import Retention
 from gateway.tables import Video
 from gateway.turns import LAST, next_turn
 from gateway.wish import Wish
@@ -111,3 +112,45 @@ def test_the_queue_gets_the_turn(rig: Rig) -> None:
         turns = list(session.scalars(sa.select(Video.turn).order_by(Video.turn)))
     assert [asked["turn"] for asked in rig.queue.asked] == turns
     assert len(set(turns)) == 3
+
+
+def test_a_clip_that_waits_for_another_try_lets_no_newcomer_overtake(rig: Rig) -> None:
+    """Its old turn is far below what is served now, for as long as something is away."""
+    unlucky, busy, late = tenant(rig, "unlucky"), tenant(rig, "busy"), tenant(rig, "late")
+    ask(rig, unlucky)
+    with rig.database.write() as session:
+        session.execute(sa.update(Video).values(tries=1))
+    ask(rig, busy, 4)
+    with rig.database.write() as session:
+        served_now = sa.update(Video).where(Video.tenant_id == busy.tenant_id)
+        session.execute(served_now.values(turn=Video.turn + 10_000))
+    ask(rig, late, 4)
+    assert served(rig)[1:5].count(late.tenant_id) == 2
+
+
+def test_newcomers_begin_behind_what_waits_for_another_try(rig: Rig) -> None:
+    """When all that waits was interrupted, the turns go on where they were."""
+    unlucky, late = tenant(rig, "unlucky"), tenant(rig, "late")
+    ask(rig, unlucky)
+    with rig.database.write() as session:
+        session.execute(sa.update(Video).values(tries=1, turn=10_000))
+    ask(rig, late)
+    with rig.database.read() as session:
+        turns = sa.select(Video.turn).where(Video.tenant_id == late.tenant_id)
+        assert session.scalar(turns) == 10_000
+
+
+def test_a_clip_that_is_tried_again_has_the_turn_of_now(rig: Rig) -> None:
+    rig.retention = Retention()
+    unlucky, busy = tenant(rig, "unlucky"), tenant(rig, "busy")
+    ask(rig, unlucky)
+    with rig.database.write() as session:
+        failed = {"state": "failed", "completed_at": rig.clock()}
+        session.execute(sa.update(Video).values(**failed))
+    ask(rig, busy)
+    with rig.database.write() as session:
+        waiting = sa.update(Video).where(Video.state == "queued")
+        session.execute(waiting.values(turn=10_000))
+        failed_one = session.scalars(sa.select(Video.id).where(Video.state == "failed")).one()
+    assert rig.retries.replay(failed_one, by="kim").turn == 10_000
+    assert rig.queue.asked[-1]["turn"] == 10_000

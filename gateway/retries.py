@@ -95,7 +95,7 @@ class Retries:
         """Put a failed clip back in the queue: it goes on from its last recorded stage.
 
         Raises NotFound, or Conflict when the clip has not failed, or so long ago that what
-        its stages gave is not kept any more.
+        its stages gave is not kept any more, or what it was asked for.
         """
         with self._database.write() as session:
             row = self._locked(session, video_id)
@@ -105,6 +105,9 @@ class Retries:
                 raise Conflict("Only a failed video can be tried again.", param="video_id")
             if row.completed_at is None or row.completed_at <= self._clock() - self._keep:
                 raise Conflict("It failed too long ago; ask for it anew.", param="video_id")
+            if row.prompt == "":
+                # ``Housekeeping.forget``: the model would make something nobody asked for.
+                raise Conflict("Its prompt was erased; ask for it anew.", param="video_id")
             facts = {"stage": row.stage}
             row.tries, row.refusal, row.completed_at = 0, None, None
             row.turn = max(row.turn, served(session))

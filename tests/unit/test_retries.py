@@ -268,3 +268,19 @@ def test_a_clock_that_jumps_changes_no_end(
     rig.kinds(order)
     latest = clock() + abs(dt.timedelta(days=days))
     assert check_database(database, checkpoint_key.verifier, now=latest).ok
+
+
+def test_a_clip_whose_words_were_erased_is_not_made_of_nothing(
+    rig: Rig,
+) -> None:
+    """Prompts may be kept for a shorter time than failed clips, or their clip waited long."""
+    rig.retention = Retention(prompt_days=1, failed_hours=72)
+    order = rig.order()
+    assert rig.record.end(order, "failed", refusal={"code": "internal_error"})
+    with rig.database.write() as session:
+        for row in session.scalars(sa.select(Video)):
+            row.created_at -= dt.timedelta(days=2)
+    rig.housekeeping.forget()
+    with pytest.raises(Conflict):
+        rig.retries.replay(order.video_id, by="kim")
+    assert rig.row(order).state == "failed"

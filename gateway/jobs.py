@@ -8,9 +8,10 @@ living worker runs exactly the stages that are not on record (ADR 7).
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 
@@ -43,6 +44,7 @@ MAX_RECOVERIES = 20
 DRAIN_SECONDS = 60.0
 ENGINE_SECONDS = 10
 ENGINE_DAYS = 7
+LOST_AT_ONCE = 100
 LOST = ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 log = structlog.get_logger(part="jobs")
@@ -264,13 +266,31 @@ class Worker:
 
     def _close_lost(self) -> None:
         """Close the rows of jobs that the engine gave up, so that none waits for ever."""
-        lost = DBOS.list_workflows(status=list(LOST), name=WORKFLOW, sort_desc=True, limit=100)
-        for job in lost:
-            order = self._record.order(job.workflow_id.partition(".")[0])
-            if order.run == _run_of(job.workflow_id) and self._record.end(
-                order, "failed", refusal=failure(None)
-            ):
+        for job in _lost():
+            video_id, run = job.partition(".")[0], _run_of(job)
+            # Most were closed at a sweep before.
+            if self._record.state(video_id) not in ("queued", "in_progress"):
+                continue
+            order = self._record.order(video_id)
+            if order.run == run and self._record.end(order, "failed", refusal=failure(None)):
                 self._observer.clip_ended("failed")
+
+
+def _lost() -> Iterator[str]:
+    """The jobs that the engine gave up, all of them, the newest first."""
+    for offset in itertools.count(step=LOST_AT_ONCE):
+        some = DBOS.list_workflows(
+            status=list(LOST),
+            name=WORKFLOW,
+            sort_desc=True,
+            limit=LOST_AT_ONCE,
+            offset=offset,
+            load_input=False,
+            load_output=False,
+        )
+        yield from (job.workflow_id for job in some)
+        if len(some) < LOST_AT_ONCE:
+            return
 
 
 def _run_of(workflow_id: str) -> int:

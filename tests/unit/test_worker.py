@@ -448,3 +448,28 @@ def test_the_engine_forgets_what_ended_long_ago_and_nothing_else(
     gate.opened.set()
     until(ended(rig, under_way))
     assert rig.row(ended_one).state == "released"
+
+
+def test_every_job_that_the_engine_gave_up_is_closed(
+    rig: Rig, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than one question tells of; the newest, already closed, hide no older one."""
+    monkeypatch.setattr(jobs, "LOST_AT_ONCE", 2)
+
+    def broken(*_: object, **__: object) -> Order:
+        raise sa.exc.ProgrammingError("claim", {}, ValueError("no such column"))
+
+    monkeypatch.setattr(rig.record, "claim", broken)
+    close, closable = worker._close_lost, threading.Event()
+    monkeypatch.setattr(worker, "_close_lost", lambda: closable.is_set() and close())
+    orders = [rig.order(prompt=f"ball {number}") for number in range(5)]
+    worker.start()
+    lost = f"SELECT count(*) FROM {engine_table(rig.database)} WHERE status = 'ERROR'"
+
+    def all_lost() -> bool:
+        with rig.database.read() as session:
+            return session.connection().exec_driver_sql(lost).scalar() == len(orders)
+
+    until(all_lost)
+    closable.set()
+    until(lambda: {rig.row(order).state for order in orders} == {"failed"}, seconds=5)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import sqlalchemy as sa
+import structlog
 
 from gateway import fingerprints
 from gateway.db import Database
 from gateway.errors import Interrupted, StageUnavailable
+from gateway.logs import trace
 from gateway.media.codec import Mp4Codec
 from gateway.seams import Looks
 from gateway.store import Ref, Released
@@ -17,6 +19,8 @@ from gateway.tables import FingerprintRow, Video
 
 SOME = 10
 MINUTE, DAY = 60.0, 86_400.0
+
+log = structlog.get_logger(part="backfill")
 
 
 class Backfill:
@@ -90,6 +94,11 @@ class Backfill:
         except Interrupted:
             raise
         except StageUnavailable:
+            return None
+        except OSError:  # of this machine, as a full disk is
+            raise
+        except Exception as fault:  # noqa: BLE001 - or the older ones would never be made
+            log.warning("fingerprint.failed", video=row.id, trace=trace(fault))
             return None
 
     def _keep(self, video_id: str, record: bytes | None) -> bool:

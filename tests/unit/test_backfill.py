@@ -151,3 +151,21 @@ def test_what_was_made_or_deleted_meanwhile_stays_as_it_is(
     with rig.database.read() as session:
         kept = list(fingerprints.since(session, 0))
     assert [(clip, record) for _, clip, record in kept] == [(f"{1:016x}", b"first")]
+
+
+def test_a_clip_that_raises_something_unforeseen_stops_no_other(
+    rig: Rig, backfill: Backfill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        release(rig, number)
+    record, calls = ClipLooks.record, []
+
+    def first_breaks(looks: ClipLooks, *args: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ValueError("an array of another shape")
+        return record(looks, *args, **options)
+
+    monkeypatch.setattr(ClipLooks, "record", first_breaks)
+    assert backfill.some() == 1
+    assert rows(rig) == {f"{2:016x}": False, f"{1:016x}": True}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.orm import Session
 
 from gateway import fingerprints
 from gateway.audit.entry import Event, EventKind
-from gateway.db import Database
+from gateway.db import DATABASE_AWAY, Database
 from gateway.holds import open_missing
+from gateway.logs import trace
 from gateway.record import FINAL_STATES, AuditOutbox, Clock, erase_words
 from gateway.settings import Limits, Retention
 from gateway.store import Released, Vault
@@ -31,7 +33,12 @@ Chore = tuple[float, Callable[[], object]]  # every so many seconds
 NO_MORE: Mapping[str, Chore] = {}
 BATCH = 200
 REFUSED_AT_THE_DOOR = f":door:{EventKind.REQUEST_REFUSED}"
+MANY_FAULTS = 10
 BUCKET_DAYS = 2  # a bucket that was not used for so long is full again
+
+T = TypeVar("T")
+
+log = structlog.get_logger(part="housekeeping")
 
 
 class Housekeeping:
@@ -75,12 +82,7 @@ class Housekeeping:
 
         Of one job, or of all that have something in the vault.
         """
-        for job in [video_id] if video_id else self._vault.scopes():
-            state, keep = self._end(job)
-            if state in FINAL_STATES - {"released"}:
-                self._released.clear(job)
-            if state in FINAL_STATES and not keep:
-                self._vault.clear(job)
+        _for_all([video_id] if video_id else self._vault.scopes(), self._tidy)
 
     def clear_shelf(self) -> None:
         """Remove released files whose clip is not released, for example after a crash."""
@@ -88,9 +90,8 @@ class Housekeeping:
             with self._database.read() as session:
                 known = sa.select(Video.id, Video.state).where(Video.id.in_(jobs))
                 states = {row.id: row.state for row in session.execute(known)}
-            for job in jobs:
-                if states.get(job) in FINAL_STATES - {"released"}:
-                    self._released.clear(job)
+            closed = FINAL_STATES - {"released"}
+            _for_all((job for job in jobs if states.get(job) in closed), self._released.clear)
 
     def open_cases(self) -> None:
         """Open the cases of what a worker of the release before held."""
@@ -121,6 +122,13 @@ class Housekeeping:
                 lambda session, row: self._audit.erase(session, row.event_id),
             )
 
+    def _tidy(self, job: str) -> None:
+        state, keep = self._end(job)
+        if state in FINAL_STATES - {"released"}:
+            self._released.clear(job)
+        if state in FINAL_STATES and not keep:
+            self._vault.clear(job)
+
     def _expire(self, session: Session, row: Video) -> None:
         row.state = "deleted"
         erase_words(session, self._audit, row)
@@ -147,10 +155,16 @@ class Housekeeping:
             session.execute(sa.delete(RateBucketRow).where(RateBucketRow.at <= buckets))
 
     def do_what_is_due(self) -> None:
-        """Run the chores whose time has come and that no other worker has taken."""
+        """Do the chores whose time has come and that no other worker has taken.
+
+        One that fails stops no other, and is due again after its time.
+        """
         for name, (every, act) in self.chores.items():
             if self._take(name, every):
-                act()
+                try:
+                    act()
+                except Exception as fault:  # noqa: BLE001 - the next one is another part's
+                    log.warning("chore.failed", chore=name, trace=trace(fault))
 
     def _take(self, name: str, every: float) -> bool:
         now = self._database.now()
@@ -162,14 +176,18 @@ class Housekeeping:
 
     def _each(self, some: sa.Select[Any], act: Callable[[Session, Any], None]) -> None:
         """Act on rows that then do not match any more, each in a transaction of its own."""
-        one = some.limit(1).with_for_update(skip_locked=True)
-        acted = True
-        while acted:
+        (key,) = sa.inspect(some.column_descriptions[0]["entity"]).primary_key
+
+        def act_on(ident: object) -> None:
+            one = some.where(key == ident).with_for_update(skip_locked=True)
             with self._database.write() as session:
                 row = session.scalars(one).first()
-                acted = row is not None
-                if acted:
+                if row is not None:
                     act(session, row)
+
+        with self._database.read() as session:
+            matching = session.scalars(some.with_only_columns(key)).all()
+        _for_all(matching, act_on)
 
     def _end(self, video_id: str) -> tuple[str, bool]:
         with self._database.read() as session:
@@ -180,6 +198,25 @@ class Housekeeping:
             row.completed_at > self._clock() - self._retention.failed
         )
         return row.state, row.state == "failed" and recent
+
+
+def _for_all(some: Iterable[T], act: Callable[[T], object]) -> None:
+    """Act on each; raise the first fault when all others had their turn.
+
+    After MANY_FAULTS, or without a database, nothing more is tried.
+    """
+    faults: list[Exception] = []
+    for each in some:
+        try:
+            act(each)
+        except DATABASE_AWAY:
+            raise
+        except Exception as fault:  # noqa: BLE001 - it is raised below
+            faults.append(fault)
+            if len(faults) == MANY_FAULTS:
+                break
+    if faults:
+        raise faults[0]
 
 
 def _batches(names: Iterable[str]) -> Iterable[list[str]]:

@@ -14,9 +14,16 @@ from gateway.audit.books import check_database
 from gateway.audit.checkpoint import CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
-from gateway.errors import NotFound, PromptRefused
+from gateway.errors import NotFound, PromptRefused, StageUnavailable
 from gateway.settings import Retention
-from gateway.tables import AuditPersonal, IdempotencyRow, RateBucketRow, VerdictRow, Video
+from gateway.store import Released
+from gateway.tables import (
+    AuditPersonal,
+    IdempotencyRow,
+    RateBucketRow,
+    VerdictRow,
+    Video,
+)
 from gateway.wish import Wish
 from safety.verdict import Action
 from tests.unit.rig import Rig
@@ -161,3 +168,38 @@ def test_a_chore_is_done_by_one_worker_at_a_time(rig: Rig) -> None:
 def test_the_rows_of_chores_may_be_made_by_two_at_once(rig: Rig) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: rig.housekeeping.do_what_is_due(), range(4)))
+
+
+def test_a_chore_that_fails_stops_no_other(rig: Rig) -> None:
+    done: list[str] = []
+
+    def fail() -> None:
+        raise StageUnavailable("The media store cannot be read.")
+
+    keep = rig.housekeeping
+    keep.chores = {"first": (60.0, fail), "second": (60.0, lambda: done.append("second"))}
+    keep.do_what_is_due()
+    assert done == ["second"]
+
+
+def test_a_clip_that_cannot_be_deleted_keeps_no_other(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = [rig.order(prompt=f"ball {number}") for number in range(3)]
+    for order in orders:
+        assert rig.production.bring_to_an_end(order.video_id) == "released"
+    grow_old(rig, *(order.video_id for order in orders))
+    clear = Released.clear
+
+    def stuck(store: Released, scope: str) -> None:
+        if scope == orders[0].video_id:
+            raise StageUnavailable("The media store cannot be read.")
+        clear(store, scope)
+
+    monkeypatch.setattr(Released, "clear", stuck)
+    with pytest.raises(StageUnavailable):
+        rig.housekeeping.expire()
+    assert [rig.row(order).state for order in orders] == ["released", "deleted", "deleted"]
+    monkeypatch.undo()
+    rig.housekeeping.expire()
+    assert rig.row(orders[0]).state == "deleted"

@@ -147,12 +147,17 @@ class Housekeeping:
         self._released.clear(row.id)
 
     def prune(self) -> None:
-        """Delete the rows of keys and buckets whose time is over."""
+        """Delete the rows of keys and buckets whose time is over.
+
+        Also buckets of a clock that was ahead: they would not fill before that time comes.
+        """
         keys = self._clock() - dt.timedelta(hours=self._limits.idempotency_hours)
-        buckets = self._database.now() - BUCKET_DAYS * 24 * HOUR
+        now = self._database.now()
+        unused = RateBucketRow.at <= now - BUCKET_DAYS * 24 * HOUR
+        ahead = RateBucketRow.at > now + HOUR
         with self._database.write() as session:
             session.execute(sa.delete(IdempotencyRow).where(IdempotencyRow.created_at <= keys))
-            session.execute(sa.delete(RateBucketRow).where(RateBucketRow.at <= buckets))
+            session.execute(sa.delete(RateBucketRow).where(unused | ahead))
 
     def do_what_is_due(self) -> None:
         """Do the chores whose time has come and that no other worker has taken.
@@ -170,7 +175,9 @@ class Housekeeping:
         now = self._database.now()
         with self._database.write() as session:
             self._database.add_missing(session, ChoreRow, name=name, due=0.0)
-            mine = sa.update(ChoreRow).where(ChoreRow.name == name, ChoreRow.due <= now)
+            # Due later than that: the clock was ahead, and was put right.
+            due = (ChoreRow.due <= now) | (ChoreRow.due > now + max(every, HOUR))
+            mine = sa.update(ChoreRow).where(ChoreRow.name == name, due)
             taken = session.execute(mine.values(due=now + every).returning(ChoreRow.name))
             return taken.first() is not None
 

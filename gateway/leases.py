@@ -12,6 +12,7 @@ from gateway.db import Database
 from gateway.tables import WorkerRow
 
 MAX_PLACE_CHARS = 200
+LONGEST_SECONDS = 3_600.0
 
 
 class Lease:
@@ -46,7 +47,9 @@ class Lease:
 
     def living(self) -> frozenset[str]:
         """The workers whose lease runs; the rows of all others are removed."""
-        over = WorkerRow.expires <= self._database.now()
+        now = self._database.now()
+        # No lease is that long: the clock was ahead, and whoever lives renews it soon.
+        over = (WorkerRow.expires <= now) | (WorkerRow.expires > now + LONGEST_SECONDS)
         with self._database.write() as session:
             session.execute(sa.delete(WorkerRow).where(over))
             return frozenset(session.scalars(sa.select(WorkerRow.id)))

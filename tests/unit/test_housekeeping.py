@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from gateway.allowance import Allowance
 from gateway.audit.books import check_database
 from gateway.audit.checkpoint import CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
-from gateway.errors import NotFound, PromptRefused, StageUnavailable
+from gateway.errors import NotFound, PromptRefused, RateLimited, StageUnavailable
 from gateway.settings import Retention
 from gateway.store import Released
 from gateway.tables import (
     AuditPersonal,
+    ChoreRow,
     IdempotencyRow,
     RateBucketRow,
     VerdictRow,
@@ -180,6 +182,31 @@ def test_a_chore_that_fails_stops_no_other(rig: Rig) -> None:
     keep.chores = {"first": (60.0, fail), "second": (60.0, lambda: done.append("second"))}
     keep.do_what_is_due()
     assert done == ["second"]
+
+
+def test_a_chore_is_due_again_when_the_clock_was_put_right(rig: Rig) -> None:
+    done: list[str] = []
+    keep = rig.housekeeping
+    keep.chores = {"hourly": (3_600.0, lambda: done.append("hourly"))}
+    keep.do_what_is_due()
+    with rig.database.write() as session:
+        session.execute(sa.update(ChoreRow).values(due=ChoreRow.due + 365 * 86_400.0))
+    keep.do_what_is_due()
+    keep.do_what_is_due()
+    assert done == ["hourly"] * 2
+
+
+def test_a_bucket_from_a_clock_that_was_ahead_is_pruned(rig: Rig) -> None:
+    """It would not fill before that time comes."""
+    allowance = Allowance(rig.database, rig.limits, rig.clock)
+    allowance.take(rig.caller)
+    with rig.database.write() as session:
+        ahead = {"tokens": 0.0, "at": RateBucketRow.at + 365 * 86_400.0}
+        session.execute(sa.update(RateBucketRow).values(**ahead))
+    with pytest.raises(RateLimited):
+        allowance.take(rig.caller)
+    rig.housekeeping.prune()
+    allowance.take(rig.caller)
 
 
 def test_a_clip_that_cannot_be_deleted_keeps_no_other(

@@ -322,6 +322,14 @@ def test_a_lease_runs_out_by_the_clock_of_the_database(database: Database) -> No
     assert other.living() == {other.worker}
 
 
+def test_a_lease_from_a_clock_that_was_ahead_is_over(database: Database) -> None:
+    """The jobs of a worker that died then would wait until that time comes."""
+    mine, dead = Lease(database, seconds=60), Lease(database, seconds=365 * 86_400)
+    mine.renew()
+    dead.renew()
+    assert mine.living() == {mine.worker}
+
+
 def test_a_worker_whose_own_lease_is_late_keeps_its_job_and_its_scratch(
     rig: Rig, worker: Worker
 ) -> None:

@@ -42,9 +42,12 @@ HELD_BY_FRAMES = "a red ball rolling over a green meadow under a blue sky"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser that `make browser` installed."""
+    """The browser that `make browser` installed.
+
+    Of one file: its driver keeps an event loop in this thread, which others may not have.
+    """
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         yield browser

@@ -10,7 +10,7 @@ from functools import cached_property
 import sqlalchemy as sa
 
 from gateway import judges
-from gateway.audit.checkpoint import KEY_FILE, CheckpointKey
+from gateway.audit.keys import KEY_FILE, KeyFile
 from gateway.audit.log import SqlAuditLog
 from gateway.audit.sequencer import Sequencer
 from gateway.auth import KeyRing
@@ -91,11 +91,11 @@ class Registers:
         return Database(self.settings.database)
 
     @cached_property
-    def checkpoint_key(self) -> CheckpointKey:
-        """The key that signs the log's heads."""
-        return CheckpointKey.load_or_create(self.settings.keys_dir)
+    def checkpoint_key(self) -> KeyFile:
+        """The key that signs the log's heads, or the two while one takes over."""
+        return KeyFile.load_or_create(self.settings.keys_dir)
 
-    def existing_checkpoint_key(self) -> CheckpointKey:
+    def existing_checkpoint_key(self) -> KeyFile:
         """The log's key, which must exist: checking a log never makes a key for it."""
         if (self.settings.keys_dir / KEY_FILE).is_file():
             return self.checkpoint_key

@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 
 from gateway import jobs, retries
 from gateway.audit.books import check_database
-from gateway.audit.checkpoint import CheckpointKey
+from gateway.audit.keys import KeyFile
 from gateway.audit.log import SqlAuditLog
 from gateway.buckets import Folder, Place
 from gateway.db import Database
@@ -92,7 +92,7 @@ def _now() -> dt.datetime:
 
 def rig_on(database: Database, folder: Path, places: Mapping[str, Place]) -> Rig:
     """The parts of the path around a database and stores that several processes share."""
-    log = SqlAuditLog(database, CheckpointKey.load_or_create(folder / "keys"), _now)
+    log = SqlAuditLog(database, KeyFile.load_or_create(folder / "keys"), _now)
     return Rig(database=database, audit=log, clock=_now, folder=folder, places=dict(places))
 
 
@@ -310,7 +310,7 @@ class Site:
         held = {row.id for row in rows if row.state == "held"}
         if left := self._with_files(self.rig.vault) - held:
             found.append(f"{len(left)} ended jobs left raw media")
-        key = CheckpointKey.load_or_create(self.folder / "keys")
+        key = KeyFile.load_or_create(self.folder / "keys")
         report = check_database(self.database, key.verifier, now=_now(), anchor=None)
         return found + [f"log: {fault.kind} at {fault.where}" for fault in report.faults]
 

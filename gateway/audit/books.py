@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gateway.audit.check import Check
-from gateway.audit.checkpoint import Verifier
+from gateway.audit.checkpoint import CheckpointReader
 from gateway.audit.entry import Entry, EntryFault, EventKind, Personal, read
 from gateway.audit.report import CheckReport, FaultKind, KeptEntry, KeptFault
 from gateway.db import Database
@@ -112,7 +112,7 @@ class _Seen:
 
 def check_database(
     database: Database,
-    verifier: Verifier,
+    verifier: CheckpointReader,
     *,
     now: dt.datetime,
     anchor: str | None = None,

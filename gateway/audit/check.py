@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from gateway.audit.checkpoint import Checkpoint, CheckpointFault, Verifier
+from gateway.audit.checkpoint import CheckpointFault, CheckpointReader, Note, Verifier
 from gateway.audit.entry import Entry, EntryFault, read
 from gateway.audit.folder import CHECKPOINT, VERIFIER_KEY, Folder
+from gateway.audit.handover import Handovers
 from gateway.audit.merkle import HASH_BYTES, TILE_WIDTH, Frontier, leaf_hash, node_hash
 from gateway.audit.report import (
     MAX_FAULTS,
@@ -31,12 +32,14 @@ from gateway.audit.report import (
 
 Watch = Callable[[int, Entry], None]
 EXIT_OK, EXIT_FAULTS, EXIT_UNCHECKED = 0, 1, 2
+ANCHOR = "anchor"
 
 
 class Check:
     """One pass over a log. ``run`` promises that a log without faults fulfils all of these:
 
-    1. Each checkpoint is signed by the key, and stored under its own size.
+    1. Each checkpoint is stored under its own size, and signed by a key that is believed
+       (``gateway.audit.handover``) and was not retired; no line of it is anybody else's.
     2. Entries are numbered from 0 without a gap.
     3. Each leaf is canonical JSON of a known version; copies of its fields agree with it.
     4. No event id occurs twice.
@@ -44,24 +47,28 @@ class Check:
     6. The stored size is the number of entries.
     7. Each signed root is the root of the leaves at that size: so all checkpoints agree
        with each other, and an entry under one has not changed since it was signed.
-    8. The anchor is signed by the key, is not larger than the log, and its root is the root
-       of the leaves at that size.
+    8. The anchor is signed by a believed key, is not larger than the log, and its root is the
+       root of the leaves at that size.
 
     Memory does not grow with the log, but for 16 bytes per event id and the checkpoints.
     """
 
-    def __init__(self, kept: Kept, verifier: Verifier, *, anchor: str | None = None) -> None:
+    def __init__(
+        self, kept: Kept, verifier: CheckpointReader, *, anchor: str | None = None
+    ) -> None:
         self._kept = kept
-        self._verifier = verifier
+        self._handovers = Handovers(verifier.keys)
+        self._origin = verifier.keys[0].name
         self._anchor = anchor
         self._faults: list[Fault] = []
-        self._heads: dict[int, list[tuple[str, Checkpoint]]] = {}
+        self._heads: dict[int, list[tuple[str, Note]]] = {}
+        self._fitting: list[tuple[str, Note]] = []
         self._frontier = Frontier()
         self._open: list[bytearray] = []
         self._full: list[int] = []
         self._seen: set[bytes] = set()
         self._holding = 0
-        self.newest: Checkpoint | None = None
+        self.newest: Note | None = None
 
     def run(self, watch: Watch | None = None) -> CheckReport:
         """Check everything; ``watch`` sees each entry that could be read."""
@@ -74,7 +81,13 @@ class Check:
             self._faults.append(stop.fault)
         self._close_tiles()
         self._missed_heads()
+        self._check_signatures()
         return self.report()
+
+    @property
+    def believed(self) -> frozenset[Verifier]:
+        """After ``run``: the keys that were given, and those that the log vouches for."""
+        return self._handovers.believed
 
     def report(self) -> CheckReport:
         """The outcome so far."""
@@ -93,12 +106,10 @@ class Check:
     def _read_heads(self) -> None:
         # 1
         try:
-            for size, note in self._kept.notes():
+            for size, text in self._kept.notes():
                 where = f"checkpoint {size}"
-                try:
-                    head = self._verifier.open(note)
-                except CheckpointFault as fault:
-                    self.fault(FaultKind.SIGNATURE, where, str(fault))
+                head = self._note(where, text)
+                if head is None:
                     continue
                 if head.size != size:
                     self.fault(FaultKind.CHANGED, where, "it is stored under another size")
@@ -108,11 +119,20 @@ class Check:
         except KeptFault as stop:
             self._faults.append(stop.fault)
         if self._anchor is not None:
-            try:
-                head = self._verifier.open(self._anchor, alone=False)
-                self._heads.setdefault(head.size, []).append(("anchor", head))
-            except CheckpointFault as fault:
-                self.fault(FaultKind.SIGNATURE, "anchor", str(fault))
+            anchor = self._note(ANCHOR, self._anchor)
+            if anchor is not None:
+                self._heads.setdefault(anchor.size, []).append((ANCHOR, anchor))
+
+    def _note(self, where: str, text: str) -> Note | None:
+        try:
+            note = Note.read(text)
+        except CheckpointFault as fault:
+            self.fault(FaultKind.SIGNATURE, where, str(fault))
+            return None
+        if note.origin != self._origin:
+            self.fault(FaultKind.SIGNATURE, where, "The note is of another log.")
+            return None
+        return note
 
     def _take(self, kept: KeptEntry, watch: Watch | None) -> None:
         where = f"entry {kept.index}"
@@ -139,6 +159,7 @@ class Check:
         if mark in self._seen:
             self.fault(FaultKind.DUPLICATE, where, "its event id occurs before")
         self._seen.add(mark)
+        self._handovers.see(kept.index, entry)
         if watch is not None:
             watch(kept.index, entry)
 
@@ -146,9 +167,9 @@ class Check:
         # 7, 8
         for where, head in self._heads.pop(self._frontier.size, ()):
             if head.root == self._frontier.root():
-                self._holding += where != "anchor"
+                self._fitting.append((where, head))
                 continue
-            kind = FaultKind.FORKED if where == "anchor" else FaultKind.CHANGED
+            kind = FaultKind.FORKED if where == ANCHOR else FaultKind.CHANGED
             self.fault(kind, where, "its root is not the root of the entries")
 
     def _missed_heads(self) -> None:
@@ -156,6 +177,22 @@ class Check:
             for where, head in heads:
                 kind = FaultKind.TRUNCATED
                 self.fault(kind, where, f"it covers {head.size} entries, more than there are")
+
+    def _check_signatures(self) -> None:
+        # 1, 8: only now is it known which keys the log vouches for.
+        self._handovers.settle([head for _, head in self._fitting])
+        objected = False
+        for where, head in self._fitting:
+            wrong = self._handovers.objection(head, witnessed=where == ANCHOR)
+            if wrong is not None:
+                self.fault(FaultKind.SIGNATURE, where, wrong)
+            else:
+                self._holding += where != ANCHOR
+            objected |= wrong is not None
+        # Not said beside "not signed by this key", which says more.
+        if self._fitting and not objected and self._handovers.abandoned:
+            text = "it goes on without the key, and does not say that it was retired"
+            self.fault(FaultKind.SIGNATURE, "log", text)
 
     def _add(self, level: int, value: bytes) -> None:
         if level == len(self._open):
@@ -210,31 +247,32 @@ def check_export(path: Path, verifier_key: str, anchor: str | None = None) -> Ch
     """Check an exported folder against a verifier key that did not come with it.
 
     ``anchor`` is the text of a checkpoint kept elsewhere. Besides the promises of Check:
-    the checkpoint covers every entry, the folder's copy of the key is the same key, and the
-    folder holds nothing else. Raises CheckpointFault when ``verifier_key`` is not a key.
+    the checkpoint covers every entry, the folder's copy of the key is one that is believed,
+    and the folder holds nothing else. Raises CheckpointFault when ``verifier_key`` is not a
+    key.
     """
     verifier = Verifier.parse(verifier_key)
-    bare = Folder(path)
-    extra: list[Fault] = []
-    size = 0
     try:
-        size = verifier.open(bare.text(CHECKPOINT)).size
-    except CheckpointFault as fault:
-        extra.append(Fault(FaultKind.SIGNATURE, CHECKPOINT, str(fault)))
-    except KeptFault as stop:
-        extra.append(stop.fault)
-    if extra:
+        head = Note.read(Folder(path).text(CHECKPOINT))
+    except (CheckpointFault, KeptFault) as stop:
+        fault = Fault(FaultKind.SIGNATURE, CHECKPOINT, str(stop))
+        if isinstance(stop, KeptFault):
+            fault = stop.fault
         return CheckReport(
-            entries=0, checkpoints=0, faults=tuple(extra), anchored=anchor is not None
+            entries=0, checkpoints=0, faults=(fault,), anchored=anchor is not None
         )
+    folder = Folder(path, head.size)
+    check = Check(folder, verifier, anchor=anchor)
+    report = check.run()
+    extra: list[Fault] = []
     try:
-        if bare.text(VERIFIER_KEY) != f"{verifier.text}\n":
+        if folder.text(VERIFIER_KEY) not in {f"{key.text}\n" for key in check.believed}:
             extra.append(Fault(FaultKind.CHANGED, VERIFIER_KEY, "it is another key"))
     except KeptFault as stop:
         extra.append(stop.fault)
-    folder = Folder(path, size)
-    report = Check(folder, verifier, anchor=anchor).run()
-    extra += folder.strays()
+    # A size that is a lie would have this look for files without end.
+    if report.entries == head.size:
+        extra += folder.strays()
     faults = (*report.faults, *extra)[:MAX_FAULTS]
     return CheckReport(
         entries=report.entries,

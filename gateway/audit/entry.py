@@ -107,6 +107,8 @@ class EventKind(StrEnum):
     CASE_VIEWED = "case.viewed"
     CASE_ESCALATED = "case.escalated"
     CASE_RULED = "case.ruled"
+    LOG_KEY_ADDED = "log.key_added"
+    LOG_KEY_RETIRED = "log.key_retired"
 
 
 class EntryFault(ValueError):

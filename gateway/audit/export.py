@@ -9,21 +9,24 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from gateway.audit.books import Books
-from gateway.audit.checkpoint import Checkpoint, CheckpointFault, Verifier
+from gateway.audit.checkpoint import Checkpoint, CheckpointFault, CheckpointReader
+from gateway.audit.entry import EventKind, read
 from gateway.audit.folder import (
     CHECKPOINT,
     VERIFIER_KEY,
     bundle_path,
+    handover_path,
     pack,
     tile_path,
 )
+from gateway.audit.handover import LOG
 from gateway.audit.merkle import HASH_BYTES, TILE_WIDTH, tile_widths
 from gateway.db import Database
 from gateway.errors import ConfigurationFault, Conflict, NotFound
 from gateway.tables import AuditCheckpoint, AuditEntryRow
 
 
-def export(database: Database, verifier: Verifier, folder: Path) -> Checkpoint:
+def export(database: Database, verifier: CheckpointReader, folder: Path) -> Checkpoint:
     """Write the log up to its newest checkpoint into a new folder (see ``folder``).
 
     The folder appears whole or not at all. It holds leaves only: no personal half. Raises
@@ -39,6 +42,7 @@ def export(database: Database, verifier: Verifier, folder: Path) -> Checkpoint:
         with database.read() as session:
             head = _newest(session, verifier)
             _write(session, head, draft)
+            _write_handovers(session, head, draft)
         _put(draft, VERIFIER_KEY, f"{verifier.text}\n".encode())
         _put(draft, CHECKPOINT, head.note.encode())
         draft.rename(folder)
@@ -49,7 +53,7 @@ def export(database: Database, verifier: Verifier, folder: Path) -> Checkpoint:
     return head
 
 
-def _newest(session: Session, verifier: Verifier) -> Checkpoint:
+def _newest(session: Session, verifier: CheckpointReader) -> Checkpoint:
     note = session.scalar(
         sa.select(AuditCheckpoint.note).order_by(AuditCheckpoint.size.desc()).limit(1)
     )
@@ -75,6 +79,21 @@ def _write(session: Session, head: Checkpoint, draft: Path) -> None:
             .order_by(AuditEntryRow.index)
         ).all()
         _put(draft, bundle_path(start // TILE_WIDTH, end - start), pack(leaves))
+
+
+def _write_handovers(session: Session, head: Checkpoint, draft: Path) -> None:
+    """The first head after each exchange of keys, which leads from one key to the next."""
+    said = sa.select(AuditEntryRow.index, AuditEntryRow.leaf)
+    for index, leaf in session.execute(said.where(AuditEntryRow.subject == LOG)).all():
+        if read(leaf).kind not in (EventKind.LOG_KEY_ADDED, EventKind.LOG_KEY_RETIRED):
+            continue
+        after = sa.select(AuditCheckpoint.size, AuditCheckpoint.note)
+        first = session.execute(
+            after.where(AuditCheckpoint.size > index).order_by(AuditCheckpoint.size).limit(1)
+        ).one()
+        # The newest one is there already.
+        if first.size < head.size:
+            _put(draft, handover_path(first.size), first.note.encode())
 
 
 def _put(draft: Path, name: str, content: bytes) -> None:

@@ -1,6 +1,7 @@
 """An exported log: a folder of static files in the C2SP tlog-tiles layout.
 
     checkpoint                      the newest signed head
+    handover/<size>                 the head under which a key was added or retired
     verifier-key                    name+hash+key; a copy, get yours elsewhere
     tile/<L>/<N>[.p/<W>]            hashes
     tile/entries/<N>[.p/<W>]        leaves, each after its length as two bytes, big-endian
@@ -11,6 +12,7 @@ Source: c2sp.org/tlog-tiles. Needs the standard library only.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,8 +21,10 @@ from gateway.audit.report import Fault, FaultKind, KeptEntry, KeptFault
 
 CHECKPOINT = "checkpoint"
 VERIFIER_KEY = "verifier-key"
+HANDOVER = "handover"
 LENGTH_BYTES = 2
 MAX_SMALL_FILE = 65_536
+_SIZE = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 MAX_BUNDLE = TILE_WIDTH * (LENGTH_BYTES + 65_535)
 
 
@@ -40,6 +44,11 @@ def tile_path(level: int, index: int, width: int) -> str:
 def bundle_path(index: int, width: int) -> str:
     """Where 256 (or, at the end, fewer) leaves are."""
     return f"tile/entries/{number_path(index, width)}"
+
+
+def handover_path(size: int) -> str:
+    """Where the head of this size is, when a key was added or retired under it."""
+    return f"{HANDOVER}/{size}"
 
 
 def pack(leaves: Sequence[bytes]) -> bytes:
@@ -82,7 +91,9 @@ class Folder:
         return self._size
 
     def notes(self) -> Iterator[tuple[int, str]]:
-        """The one checkpoint."""
+        """The heads under which keys were exchanged, and the newest."""
+        for size in self._handovers():
+            yield size, self.text(handover_path(size))
         yield self._size, self.text(CHECKPOINT)
 
     def entries(self) -> Iterator[KeptEntry]:
@@ -110,7 +121,7 @@ class Folder:
 
     def strays(self) -> Iterator[Fault]:
         """Files that do not belong to a log of this size, and links."""
-        expected = {CHECKPOINT, VERIFIER_KEY}
+        expected = {CHECKPOINT, VERIFIER_KEY, *map(handover_path, self._handovers())}
         expected |= {tile_path(*place) for place in tile_widths(self._size)}
         for index in range(0, self._size, TILE_WIDTH):
             width = min(TILE_WIDTH, self._size - index)
@@ -121,6 +132,15 @@ class Folder:
                 place = path.relative_to(self._path).as_posix()
                 if path.is_symlink() or (name in files and place not in expected):
                     yield Fault(FaultKind.STRAY, place, "it does not belong to the log")
+
+    def _handovers(self) -> list[int]:
+        try:
+            names = [path.name for path in (self._path / HANDOVER).iterdir()]
+        except OSError:
+            return []
+        # Other names are strays. The newest head has its own place.
+        sizes = (int(name) for name in names if _SIZE.fullmatch(name))
+        return sorted(size for size in sizes if size < self._size)
 
     def _bytes(self, name: str, limit: int) -> bytes:
         try:

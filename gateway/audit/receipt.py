@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass
 
 from gateway.audit import entry, merkle
-from gateway.audit.checkpoint import Verifier
+from gateway.audit.checkpoint import CheckpointReader
 from gateway.audit.entry import Entry
 
 
@@ -19,10 +19,10 @@ class Receipt:
     proof: tuple[bytes, ...]
     checkpoint: str
 
-    def verify(self, verifier: Verifier) -> Entry:
+    def verify(self, verifier: CheckpointReader) -> Entry:
         """The entry, when all of these hold; raises a ValueError otherwise.
 
-        1. The checkpoint is signed by the key of ``verifier``.
+        1. The checkpoint is signed by a key of ``verifier``.
         2. The path leads from the leaf, at this index, to the signed root.
         3. The leaf is an entry of the documented form.
 

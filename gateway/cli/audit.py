@@ -11,6 +11,7 @@ import typer
 from gateway.audit.books import check_database
 from gateway.audit.check import check_export, plain
 from gateway.audit.export import export
+from gateway.audit.rotation import Rotation
 from gateway.cli.common import (
     AsJson,
     DataDir,
@@ -21,6 +22,7 @@ from gateway.cli.common import (
     out,
     print_json,
 )
+from gateway.cli.who import By, operator
 
 app = typer.Typer(help="Check, show and prove the audit log.", no_args_is_help=True)
 DEFAULT_SHOWN = 20
@@ -134,3 +136,33 @@ def export_log(
     else:
         out.print(f"{head.size} entries in {folder}; verifier key:", markup=False)
         out.print(verifier.text, markup=False)
+
+
+@app.command("rotate-key")
+def rotate_key(
+    context: typer.Context,
+    finish: Annotated[  # noqa: FBT002 - a command-line flag
+        bool, typer.Option("--finish", help="Retire the old key: the new one signs alone.")
+    ] = False,
+    by: By = "",
+    data_dir: DataDir = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
+) -> None:
+    """Let a new key take over the signing of the log; with --finish, retire the old one.
+
+    In between both keys sign, for as long as people need to learn the new one. Where several
+    machines have a copy of the keys, copy the file to each of them after either step.
+    """
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        rotation = Rotation(gateway.database, gateway.log, gateway.checkpoint_key)
+        step = rotation.retire_key if finish else rotation.add_key
+        exchanged = step(by=operator(by))
+        keys = [key.text for key in gateway.checkpoint_key.verifier.keys]
+    if as_json:
+        print_json({"retired" if finish else "added": exchanged.text, "keys": keys})
+        return
+    if finish:
+        out.print(f"{exchanged.key_id.hex()} is retired. The log is signed by:", markup=False)
+    else:
+        out.print("Publish the new key beside the old one. The log is signed by:", markup=False)
+    out.print("\n".join(keys), markup=False)

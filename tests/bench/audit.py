@@ -23,8 +23,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from gateway.audit.books import check_database
-from gateway.audit.checkpoint import CheckpointKey
 from gateway.audit.entry import Event, EventKind, leaf
+from gateway.audit.keys import KeyFile
 from gateway.audit.log import SqlAuditLog
 from gateway.audit.sequencer import Sequencer
 from gateway.db import Database
@@ -123,7 +123,7 @@ def main() -> None:
         url = f"sqlite:///{folder}/log.db"
         migrate(url)
         database = Database(url)
-        key = CheckpointKey.load_or_create(Path(folder) / "keys")
+        key = KeyFile.load_or_create(Path(folder) / "keys")
         log = SqlAuditLog(database, key, now)
         bare = bare_commits(database, chosen.appends)
         burning = time.process_time()

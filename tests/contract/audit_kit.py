@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from gateway.audit.checkpoint import CheckpointKey
 from gateway.audit.entry import Event, EventKind
+from gateway.audit.keys import KeyFile
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
 from gateway.schema import migrate
@@ -37,7 +37,7 @@ class Room:
 
     folder: Path
     database: Database
-    key: CheckpointKey
+    key: KeyFile
     log: SqlAuditLog
 
     def record(self, *events: Event) -> None:
@@ -88,7 +88,7 @@ def open_room(
     if database is None:
         migrate(url_of(folder))
         database = Database(url_of(folder))
-    key = CheckpointKey.load_or_create(folder / "keys")
+    key = KeyFile.load_or_create(folder / "keys")
     return Room(
         folder=folder, database=database, key=key, log=SqlAuditLog(database, key, clock)
     )

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from gateway.audit.books import Books, check_database
 from gateway.audit.check import Check, plain
-from gateway.audit.checkpoint import CheckpointKey
+from gateway.audit.keys import CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.audit.report import CheckReport, FaultKind
 from gateway.tables import AuditCheckpoint, AuditEntryRow, AuditTile

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gateway.audit.checkpoint import CheckpointKey, Verifier
+from gateway.audit.checkpoint import Verifier
 from gateway.audit.entry import EventKind
+from gateway.audit.keys import CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.audit.merkle import ProofFault, verify_consistency
 from gateway.db import Database

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gateway.audit.checkpoint import CheckpointKey, Verifier
+from gateway.audit.checkpoint import Verifier
 from gateway.audit.entry import EntryFault
+from gateway.audit.keys import CheckpointKey, KeyFile
 from gateway.audit.log import SqlAuditLog
 from gateway.audit.sequencer import Sequencer
 from gateway.db import Database
@@ -88,7 +89,7 @@ def test_eight_writers_lose_nothing_and_leave_no_gap(room: Room) -> None:
 
 def _sequence(url: str, folder: str, first: int, amount: int) -> int:
     database = Database(url)
-    key = CheckpointKey.load_or_create(Path(folder) / "keys")
+    key = KeyFile.load_or_create(Path(folder) / "keys")
     log = SqlAuditLog(database, key, noon)
     moved = 0
     for number in range(first, first + amount):
@@ -123,7 +124,7 @@ class DyingSigner:
 
 def _die_before_signing(url: str, folder: str) -> None:
     database = Database(url)
-    key = CheckpointKey.load_or_create(Path(folder) / "keys")
+    key = KeyFile.load_or_create(Path(folder) / "keys")
     SqlAuditLog(database, DyingSigner(key), noon).sequence()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from gateway.audit.checkpoint import CheckpointKey
+from gateway.audit.keys import CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
 from gateway.server import create_app

@@ -12,13 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.audit.checkpoint import (
-    KEY_FILE,
-    Checkpoint,
-    CheckpointFault,
-    CheckpointKey,
-    Verifier,
-)
+from gateway.audit.checkpoint import Checkpoint, CheckpointFault, Verifier
+from gateway.audit.keys import KEY_FILE, CheckpointKey, KeyFile
 from gateway.errors import ConfigurationFault
 
 ROOT = bytes(range(32))
@@ -127,11 +122,53 @@ def test_a_note_of_another_key_is_refused_even_under_the_same_name() -> None:
         namesake.open(NOTE)
 
 
-def test_a_witness_may_sign_an_anchor_but_not_our_own_note() -> None:
+def test_lines_of_others_are_ignored() -> None:
     witnessed = f"{NOTE}\N{EM DASH} witness.example {base64.b64encode(bytes(76)).decode()}\n"
+    assert KEY.verifier.open(witnessed).size == 1042
+
+
+def test_a_note_of_two_keys_is_good_for_whoever_knows_either(tmp_path: Path) -> None:
+    file = KeyFile.load_or_create(tmp_path)
+    first = file.verifier.keys[0]
+    second = CheckpointKey.create(first.name)
+    file.add(second)
+    note = file.sign(1042, ROOT)
+    assert file.verifier.keys == (second.verifier, first)
+    assert file.verifier.text == second.verifier.text
+    for reader in (first, second.verifier, file.verifier):
+        assert reader.open(note).size == 1042
+    file.keep_newest()
+    alone = file.sign(1042, ROOT)
     with pytest.raises(CheckpointFault):
-        KEY.verifier.open(witnessed)
-    assert KEY.verifier.open(witnessed, alone=False).size == 1042
+        first.open(alone)
+    assert file.verifier.open(alone).root == ROOT
+
+
+def test_a_file_that_was_replaced_is_read_again(tmp_path: Path) -> None:
+    file, other = KeyFile.load_or_create(tmp_path), KeyFile.load_or_create(tmp_path)
+    other.add(CheckpointKey.create(other.verifier.keys[0].name))
+    assert file.verifier == other.verifier
+    (tmp_path / KEY_FILE).unlink()
+    with pytest.raises(ConfigurationFault):
+        file.sign(1, ROOT)
+
+
+@pytest.mark.parametrize("what", ["twice", "of two logs", "three", "an empty line"])
+def test_a_file_of_keys_that_do_not_belong_together_is_refused(
+    tmp_path: Path, what: str
+) -> None:
+    file = KeyFile.load_or_create(tmp_path)
+    text = (tmp_path / KEY_FILE).read_text()
+    name = file.verifier.keys[0].name
+    more = {
+        "twice": text,
+        "of two logs": CheckpointKey.create().text + "\n",
+        "three": "".join(CheckpointKey.create(name).text + "\n" for _ in range(2)),
+        "an empty line": "\n",
+    }[what]
+    (tmp_path / KEY_FILE).write_text(text + more)
+    with pytest.raises(ConfigurationFault):
+        KeyFile.load_or_create(tmp_path)
 
 
 @pytest.mark.parametrize(("size", "root"), [(-1, ROOT), (2**63, ROOT), (1, b"short")])
@@ -141,8 +178,8 @@ def test_what_is_not_a_head_is_not_signed(size: int, root: bytes) -> None:
 
 
 def test_the_key_is_made_once_and_read_by_its_owner_only(tmp_path: Path) -> None:
-    first = CheckpointKey.load_or_create(tmp_path / "keys")
-    second = CheckpointKey.load_or_create(tmp_path / "keys")
+    first = KeyFile.load_or_create(tmp_path / "keys")
+    second = KeyFile.load_or_create(tmp_path / "keys")
     assert first.verifier == second.verifier
     assert second.verifier.open(first.sign(3, ROOT)).size == 3
     path = tmp_path / "keys" / KEY_FILE
@@ -153,29 +190,29 @@ def test_the_key_is_made_once_and_read_by_its_owner_only(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o601])
 def test_a_key_that_others_can_reach_is_refused(tmp_path: Path, mode: int) -> None:
-    CheckpointKey.load_or_create(tmp_path)
+    KeyFile.load_or_create(tmp_path)
     (tmp_path / KEY_FILE).chmod(mode)
     with pytest.raises(ConfigurationFault, match="0600"):
-        CheckpointKey.load_or_create(tmp_path)
+        KeyFile.load_or_create(tmp_path)
 
 
 def test_a_link_is_not_a_key(tmp_path: Path) -> None:
-    CheckpointKey.load_or_create(tmp_path / "real")
+    KeyFile.load_or_create(tmp_path / "real")
     (tmp_path / KEY_FILE).symlink_to(tmp_path / "real" / KEY_FILE)
     with pytest.raises(ConfigurationFault):
-        CheckpointKey.load_or_create(tmp_path)
+        KeyFile.load_or_create(tmp_path)
 
 
 def test_no_byte_of_the_key_file_can_change(tmp_path: Path) -> None:
-    key = CheckpointKey.load_or_create(tmp_path)
+    key = KeyFile.load_or_create(tmp_path)
     path = tmp_path / KEY_FILE
     written = path.read_bytes()
     for at in range(len(written) - 1):
         path.write_bytes(written[:at] + bytes([written[at] ^ 1]) + written[at + 1 :])
         with pytest.raises(ConfigurationFault):
-            CheckpointKey.load_or_create(tmp_path)
+            KeyFile.load_or_create(tmp_path)
     path.write_bytes(written)
-    assert CheckpointKey.load_or_create(tmp_path).verifier == key.verifier
+    assert KeyFile.load_or_create(tmp_path).verifier == key.verifier
 
 
 @pytest.mark.parametrize("written", [b"", b"\xff" * 40, b"x" * 5_000])
@@ -183,28 +220,28 @@ def test_a_file_that_is_not_a_key_is_refused(tmp_path: Path, written: bytes) -> 
     (tmp_path / KEY_FILE).write_bytes(written)
     (tmp_path / KEY_FILE).chmod(0o600)
     with pytest.raises(ConfigurationFault):
-        CheckpointKey.load_or_create(tmp_path)
+        KeyFile.load_or_create(tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_a_configuration_fault(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("a file stands here")
     with pytest.raises(ConfigurationFault):
-        CheckpointKey.load_or_create(tmp_path / "keys")
+        KeyFile.load_or_create(tmp_path / "keys")
 
 
 def test_the_error_does_not_show_the_key_or_the_path(tmp_path: Path) -> None:
-    CheckpointKey.load_or_create(tmp_path)
+    KeyFile.load_or_create(tmp_path)
     secret = (tmp_path / KEY_FILE).read_text()
     (tmp_path / KEY_FILE).chmod(0o644)
     with pytest.raises(ConfigurationFault) as refusal:
-        CheckpointKey.load_or_create(tmp_path)
+        KeyFile.load_or_create(tmp_path)
     assert os.fspath(tmp_path) not in refusal.value.message
     # PRIVATE+KEY+name+hash+key: the key is base64, and may hold a + of its own.
     assert secret.split("+", 4)[4].strip() not in refusal.value.message
 
 
 def _made(folder: str) -> str:
-    return CheckpointKey.load_or_create(Path(folder)).verifier.text
+    return KeyFile.load_or_create(Path(folder)).verifier.text
 
 
 def test_processes_that_start_together_get_one_key(tmp_path: Path) -> None:

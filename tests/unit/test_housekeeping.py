@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from gateway.allowance import Allowance
 from gateway.audit.books import check_database
-from gateway.audit.checkpoint import CheckpointKey
+from gateway.audit.keys import CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
 from gateway.errors import NotFound, PromptRefused, RateLimited, StageUnavailable

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.audit.books import check_database
-from gateway.audit.checkpoint import CheckpointKey
+from gateway.audit.keys import CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
 from gateway.errors import Conflict, NotFound, StageUnavailable

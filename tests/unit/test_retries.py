@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from gateway import production as production_module
 from gateway import retries as retries_module
 from gateway.audit.books import check_database
-from gateway.audit.checkpoint import CheckpointKey
+from gateway.audit.keys import CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.db import Database
 from gateway.errors import Conflict, Interrupted, NotFound, StageUnavailable

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from gateway import pipeline
 from gateway.audit.books import check_database
-from gateway.audit.checkpoint import CheckpointKey
+from gateway.audit.keys import CheckpointKey
 from gateway.audit.log import SqlAuditLog
 from gateway.census import census
 from gateway.db import Database

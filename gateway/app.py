@@ -271,7 +271,7 @@ class Gateway(Registers):
             limits=self.settings.limits,
             retention=self.settings.retention,
             clock=self.clock,
-            more=self.backfill.chores,
+            more={**self.backfill.chores, **self.anchor_chores},
         )
 
     @cached_property
@@ -290,6 +290,7 @@ class Gateway(Registers):
                     "certificate_seconds": self.signature.identity.days_left(self.clock())
                     * DAY_SECONDS
                 },
+                **self.anchor_sources,
             }
         )
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 import sqlalchemy as sa
 
 from gateway import judges
+from gateway.audit.anchors import Anchors, asking
 from gateway.audit.keys import KEY_FILE, KeyFile
 from gateway.audit.log import SqlAuditLog
 from gateway.audit.sequencer import Sequencer
+from gateway.audit.stamps import StampReader
 from gateway.auth import KeyRing
 from gateway.credentials import Seal
 from gateway.db import Database
 from gateway.enrolled_faces import EnrolledFaces
 from gateway.errors import ConfigurationFault
 from gateway.hash_lists import HashListRegistry
+from gateway.housekeeping import HOUR, Chore
 from gateway.jobs import migrate_engine
 from gateway.keystore import random_secret
 from gateway.people import People
@@ -30,6 +33,7 @@ from gateway.schema import current, head, migrate
 from gateway.sessions import Sessions
 from gateway.settings import Settings
 from gateway.tables import ApiKey, PersonRow
+from gateway.telemetry import Source
 
 SECRET_BYTES = 32
 
@@ -105,6 +109,57 @@ class Registers:
     def log(self) -> SqlAuditLog:
         """The audit log."""
         return SqlAuditLog(self.database, self.checkpoint_key, self.clock)
+
+    @cached_property
+    def stamps(self) -> StampReader | None:
+        """Reads the stamps of the log's authority; None without one from outside."""
+        audit, provenance = self.settings.audit, self.settings.provenance
+        roots = audit.anchor_roots or (provenance.tsa_url and provenance.tsa_anchors)
+        if not roots:
+            return None
+        try:
+            return StampReader(roots.read_text(encoding="ascii"))
+        except (OSError, ValueError) as fault:
+            raise ConfigurationFault(
+                "The root certificates of the log's time-stamp authority cannot be read."
+            ) from fault
+
+    @cached_property
+    def anchors(self) -> Anchors | None:
+        """Has the log stamped by an outside authority; None without one."""
+        url = self.settings.audit.anchor_url or self.settings.provenance.tsa_url
+        if url is None or self.stamps is None:
+            return None
+        return Anchors(
+            database=self.database,
+            log=self.log,
+            ask=asking(url),
+            reader=self.stamps,
+            every=timedelta(hours=self.settings.audit.anchor_hours),
+            clock=self.clock,
+        )
+
+    @property
+    def anchor_chores(self) -> Mapping[str, Chore]:
+        """Asked every hour, so that an authority that did not answer is asked again."""
+        if self.anchors is None or self.settings.audit.anchor_hours == 0:
+            return {}
+        return {"anchor": (HOUR, self.anchors.anchor_if_due)}
+
+    @property
+    def anchor_sources(self) -> Mapping[str, Source]:
+        """What to watch of it. Absent before the first stamp, and where nobody stamps."""
+        anchors = self.anchors
+        if anchors is None:
+            return {}
+
+        def age() -> dict[str, float]:
+            newest = anchors.newest()
+            if newest is None:
+                return {}
+            return {"newest_stamp_seconds": (self.clock() - newest.stamp.time).total_seconds()}
+
+        return {"stamps": age}
 
     @cached_property
     def sequencer(self) -> Sequencer:

@@ -92,6 +92,27 @@ class Provenance(_Section):
     detector_url: str = "http://127.0.0.1:8400/verify"
 
 
+class Audit(_Section):
+    """How the log is anchored: who stamps its newest head, and every how many hours; 0: never.
+
+    Without an address here, the authority that stamps the clips does it, if there is one.
+    """
+
+    anchor_hours: int = Field(default=24, ge=0, le=24 * 31)
+    anchor_url: str | None = Field(default=None, pattern=r"^https?://[^\s]{1,1000}$")
+    anchor_roots: Path | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.anchor_url is None) != (self.anchor_roots is None):
+            raise PydanticCustomError(
+                "anchor_without_roots",
+                "anchor_url and anchor_roots belong together: who stamps, and its root "
+                "certificates",
+            )
+        return self
+
+
 class Watermark(_Section):
     """The mark in the pixels: which engine writes it, under which C2PA soft-binding name.
 
@@ -259,6 +280,7 @@ class Settings(_Section):
     retention: Retention = Retention()
     encoding: Encoding = Encoding()
     provenance: Provenance = Provenance()
+    audit: Audit = Audit()
     watermark: Watermark = Watermark()
     storage: Storage = Storage()
     soft_binding: SoftBindingApi = SoftBindingApi()

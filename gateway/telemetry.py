@@ -40,6 +40,7 @@ GAUGES = {
     "log_entries": "Entries of the audit log.",
     "log_entries_uncovered": "Entries that no signed checkpoint covers yet.",
     "newest_covered_entry_seconds": "Since the newest entry under a checkpoint was written.",
+    "newest_stamp_seconds": "Since an outside authority stamped a head of the log.",
     "certificate_seconds": "Until the signing certificate, or one above it, ends.",
 }
 

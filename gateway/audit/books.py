@@ -10,12 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from gateway.audit.check import Check
+from gateway.audit.check import UNREAD, Check, Stamping
 from gateway.audit.checkpoint import CheckpointReader
 from gateway.audit.entry import Entry, EntryFault, EventKind, Personal, read
 from gateway.audit.report import CheckReport, FaultKind, KeptEntry, KeptFault
 from gateway.db import Database
 from gateway.tables import (
+    AuditAnchor,
     AuditCheckpoint,
     AuditEntryRow,
     AuditHead,
@@ -52,6 +53,12 @@ class Books:
         for size, note in self._rows(query.order_by(AuditCheckpoint.size)):
             _require(f"checkpoint {size}", (size, int), (note, str))
             yield size, note
+
+    def stamps(self) -> Iterator[tuple[int, bytes]]:
+        """Every stamp."""
+        for size, reply in self._rows(sa.select(AuditAnchor.size, AuditAnchor.reply)):
+            _require(f"stamp {size}", (size, int), (reply, bytes))
+            yield size, reply
 
     def entries(self) -> Iterator[KeptEntry]:
         """Every leaf, in order of index."""
@@ -116,6 +123,7 @@ def check_database(
     *,
     now: dt.datetime,
     anchor: str | None = None,
+    stamping: Stamping = UNREAD,
 ) -> CheckReport:
     """Check the log in the database, which may be in use. Besides the promises of Check:
 
@@ -135,7 +143,7 @@ def check_database(
     with database.read() as session:
         if not database.is_sqlite:
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-        check = Check(Books(session), verifier, anchor=anchor)
+        check = Check(Books(session), verifier, anchor=anchor, stamping=stamping)
         seen = _Seen()
 
         def watch(index: int, entry: Entry) -> None:

@@ -8,11 +8,12 @@ Needs Python, ``cryptography`` and the files beside this one; no database, no ne
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gateway.audit.checkpoint import CheckpointFault, CheckpointReader, Note, Verifier
@@ -29,10 +30,22 @@ from gateway.audit.report import (
     KeptEntry,
     KeptFault,
 )
+from gateway.audit.stamped import ReadStamp, Stamped
 
 Watch = Callable[[int, Entry], None]
 EXIT_OK, EXIT_FAULTS, EXIT_UNCHECKED = 0, 1, 2
 ANCHOR = "anchor"
+
+
+@dataclass(frozen=True)
+class Stamping:
+    """Who reads stamps, if anybody does, and how soon an entry must be stamped, if at all."""
+
+    read: ReadStamp | None = None
+    within: dt.timedelta | None = None
+
+
+UNREAD = Stamping()
 
 
 class Check:
@@ -49,14 +62,22 @@ class Check:
        with each other, and an entry under one has not changed since it was signed.
     8. The anchor is signed by a believed key, is not larger than the log, and its root is the
        root of the leaves at that size.
+    9. The stamps are as the log says, and with ``stamped`` more (``gateway.audit.stamped``).
 
     Memory does not grow with the log, but for 16 bytes per event id and the checkpoints.
     """
 
     def __init__(
-        self, kept: Kept, verifier: CheckpointReader, *, anchor: str | None = None
+        self,
+        kept: Kept,
+        verifier: CheckpointReader,
+        *,
+        anchor: str | None = None,
+        stamping: Stamping = UNREAD,
     ) -> None:
         self._kept = kept
+        self._stamping = stamping
+        self._stamped = Stamped({}, None, None)
         self._handovers = Handovers(verifier.keys)
         self._origin = verifier.keys[0].name
         self._anchor = anchor
@@ -73,6 +94,7 @@ class Check:
     def run(self, watch: Watch | None = None) -> CheckReport:
         """Check everything; ``watch`` sees each entry that could be read."""
         self._read_heads()
+        self._read_stamps()
         self._compare_roots()
         try:
             for kept in self._kept.entries():
@@ -83,6 +105,11 @@ class Check:
         self._missed_heads()
         self._check_signatures()
         return self.report()
+
+    @property
+    def stamped(self) -> frozenset[int]:
+        """After ``run``: the sizes of the heads that the log says were stamped."""
+        return self._stamped.said
 
     @property
     def believed(self) -> frozenset[Verifier]:
@@ -96,6 +123,8 @@ class Check:
             checkpoints=self._holding,
             faults=tuple(self._faults[:MAX_FAULTS]),
             anchored=self._anchor is not None,
+            stamps=self._stamped.holding,
+            stamped_at=None if (last := self._stamped.last) is None else last.isoformat(),
         )
 
     def fault(self, kind: FaultKind, where: str, text: str) -> None:
@@ -122,6 +151,14 @@ class Check:
             anchor = self._note(ANCHOR, self._anchor)
             if anchor is not None:
                 self._heads.setdefault(anchor.size, []).append((ANCHOR, anchor))
+
+    def _read_stamps(self) -> None:
+        replies: dict[int, bytes] = {}
+        try:
+            replies = dict(self._kept.stamps())
+        except KeptFault as stop:
+            self._faults.append(stop.fault)
+        self._stamped = Stamped(replies, self._stamping.read, self._stamping.within)
 
     def _note(self, where: str, text: str) -> Note | None:
         try:
@@ -160,6 +197,7 @@ class Check:
             self.fault(FaultKind.DUPLICATE, where, "its event id occurs before")
         self._seen.add(mark)
         self._handovers.see(kept.index, entry)
+        self._stamped.see(self._frontier.size, entry)
         if watch is not None:
             watch(kept.index, entry)
 
@@ -182,17 +220,22 @@ class Check:
         # 1, 8: only now is it known which keys the log vouches for.
         self._handovers.settle([head for _, head in self._fitting])
         objected = False
+        holding: dict[int, Note] = {}
         for where, head in self._fitting:
             wrong = self._handovers.objection(head, witnessed=where == ANCHOR)
             if wrong is not None:
                 self.fault(FaultKind.SIGNATURE, where, wrong)
-            else:
-                self._holding += where != ANCHOR
+            elif where != ANCHOR:
+                self._holding += 1
+                holding[head.size] = head
             objected |= wrong is not None
         # Not said beside "not signed by this key", which says more.
         if self._fitting and not objected and self._handovers.abandoned:
             text = "it goes on without the key, and does not say that it was retired"
             self.fault(FaultKind.SIGNATURE, "log", text)
+        # 9
+        for fault in self._stamped.settle(holding):
+            self.fault(fault.kind, fault.where, fault.text)
 
     def _add(self, level: int, value: bytes) -> None:
         if level == len(self._open):
@@ -243,7 +286,13 @@ class Check:
             self.fault(FaultKind.CHANGED, "size", text)
 
 
-def check_export(path: Path, verifier_key: str, anchor: str | None = None) -> CheckReport:
+def check_export(
+    path: Path,
+    verifier_key: str,
+    anchor: str | None = None,
+    *,
+    stamping: Stamping = UNREAD,
+) -> CheckReport:
     """Check an exported folder against a verifier key that did not come with it.
 
     ``anchor`` is the text of a checkpoint kept elsewhere. Besides the promises of Check:
@@ -262,7 +311,7 @@ def check_export(path: Path, verifier_key: str, anchor: str | None = None) -> Ch
             entries=0, checkpoints=0, faults=(fault,), anchored=anchor is not None
         )
     folder = Folder(path, head.size)
-    check = Check(folder, verifier, anchor=anchor)
+    check = Check(folder, verifier, anchor=anchor, stamping=stamping)
     report = check.run()
     extra: list[Fault] = []
     try:
@@ -273,13 +322,12 @@ def check_export(path: Path, verifier_key: str, anchor: str | None = None) -> Ch
     # A size that is a lie would have this look for files without end.
     if report.entries == head.size:
         extra += folder.strays()
-    faults = (*report.faults, *extra)[:MAX_FAULTS]
-    return CheckReport(
-        entries=report.entries,
-        checkpoints=report.checkpoints,
-        faults=faults,
-        anchored=report.anchored,
-    )
+        extra += (
+            Fault(FaultKind.STRAY, f"stamp {size}", "the log does not say that it was given")
+            for size in folder.stamped()
+            if size not in check.stamped
+        )
+    return replace(report, faults=(*report.faults, *extra)[:MAX_FAULTS])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -291,16 +339,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="the export (holds 'checkpoint')")
     parser.add_argument("--key", required=True, help="verifier key, name+hash+base64")
     parser.add_argument("--anchor", type=Path, help="a checkpoint that was kept elsewhere")
+    parser.add_argument("--roots", type=Path, help="root certificates (PEM) of the stamps")
+    parser.add_argument(
+        "--within", type=float, help="hours in which each entry must have been stamped"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     chosen = parser.parse_args(arguments)
     try:
         anchor = chosen.anchor.read_text(encoding="utf-8") if chosen.anchor else None
-        report = check_export(chosen.folder, chosen.key, anchor)
+        stamping = _stamping(chosen.roots, chosen.within)
+        report = check_export(chosen.folder, chosen.key, anchor, stamping=stamping)
     except (OSError, ValueError) as fault:
         sys.stderr.write(f"Could not check: {fault}\n")
         return EXIT_UNCHECKED
     sys.stdout.write(_json(report) if chosen.json else plain(report))
     return EXIT_OK if report.ok else EXIT_FAULTS
+
+
+def _stamping(roots: Path | None, hours: float | None) -> Stamping:
+    if roots is None:
+        if hours is not None:
+            raise ValueError("--within needs --roots")
+        return UNREAD
+    # Here and not above: it needs a library that nothing else of the check does.
+    from gateway.audit.stamps import StampReader
+
+    within = None if hours is None else dt.timedelta(hours=hours)
+    return Stamping(StampReader(roots.read_text(encoding="ascii")).time_of, within)
 
 
 def plain(report: CheckReport) -> str:
@@ -309,6 +374,8 @@ def plain(report: CheckReport) -> str:
     counted = f"{report.entries} entries, {_counted(report.checkpoints, 'checkpoint')}"
     if not report.anchored:
         lines.append("no anchor: a log that was cut back and signed again would not show")
+    if report.stamped_at is not None:
+        lines.append(f"{_counted(report.stamps, 'stamp')}, the last of {report.stamped_at}")
     verdict = "ok" if report.ok else _counted(len(report.faults), "fault")
     return "\n".join([*lines, f"audit check: {verdict} ({counted})", ""])
 

@@ -15,15 +15,16 @@ from gateway.audit.folder import (
     CHECKPOINT,
     VERIFIER_KEY,
     bundle_path,
-    handover_path,
+    head_path,
     pack,
+    stamp_path,
     tile_path,
 )
 from gateway.audit.handover import LOG
 from gateway.audit.merkle import HASH_BYTES, TILE_WIDTH, tile_widths
 from gateway.db import Database
 from gateway.errors import ConfigurationFault, Conflict, NotFound
-from gateway.tables import AuditCheckpoint, AuditEntryRow
+from gateway.tables import AuditAnchor, AuditCheckpoint, AuditEntryRow
 
 
 def export(database: Database, verifier: CheckpointReader, folder: Path) -> Checkpoint:
@@ -42,7 +43,7 @@ def export(database: Database, verifier: CheckpointReader, folder: Path) -> Chec
         with database.read() as session:
             head = _newest(session, verifier)
             _write(session, head, draft)
-            _write_handovers(session, head, draft)
+            _write_heads(session, head, draft)
         _put(draft, VERIFIER_KEY, f"{verifier.text}\n".encode())
         _put(draft, CHECKPOINT, head.note.encode())
         draft.rename(folder)
@@ -81,19 +82,30 @@ def _write(session: Session, head: Checkpoint, draft: Path) -> None:
         _put(draft, bundle_path(start // TILE_WIDTH, end - start), pack(leaves))
 
 
-def _write_handovers(session: Session, head: Checkpoint, draft: Path) -> None:
-    """The first head after each exchange of keys, which leads from one key to the next."""
+def _write_heads(session: Session, head: Checkpoint, draft: Path) -> None:
+    """Earlier heads: those that lead from one key to the next, and those that were stamped."""
     said = sa.select(AuditEntryRow.index, AuditEntryRow.leaf)
-    for index, leaf in session.execute(said.where(AuditEntryRow.subject == LOG)).all():
-        if read(leaf).kind not in (EventKind.LOG_KEY_ADDED, EventKind.LOG_KEY_RETIRED):
-            continue
-        after = sa.select(AuditCheckpoint.size, AuditCheckpoint.note)
-        first = session.execute(
-            after.where(AuditCheckpoint.size > index).order_by(AuditCheckpoint.size).limit(1)
-        ).one()
-        # The newest one is there already.
-        if first.size < head.size:
-            _put(draft, handover_path(first.size), first.note.encode())
+    own = said.where(AuditEntryRow.subject == LOG, AuditEntryRow.index < head.size)
+    for index, leaf in session.execute(own).all():
+        entry = read(leaf)
+        if entry.kind in (EventKind.LOG_KEY_ADDED, EventKind.LOG_KEY_RETIRED):
+            _write_head(session, AuditCheckpoint.size > index, head, draft)
+        elif entry.kind == EventKind.CHECKPOINT_ANCHORED:
+            size = entry.facts["size"]
+            _write_head(session, AuditCheckpoint.size == size, head, draft)
+            stamps = sa.select(AuditAnchor.size, AuditAnchor.reply)
+            for stamp in session.execute(stamps.where(AuditAnchor.size == size)):
+                _put(draft, stamp_path(stamp.size), stamp.reply)
+
+
+def _write_head(
+    session: Session, which: sa.ColumnElement[bool], newest: Checkpoint, draft: Path
+) -> None:
+    kept = sa.select(AuditCheckpoint.size, AuditCheckpoint.note)
+    first = session.execute(kept.where(which).order_by(AuditCheckpoint.size).limit(1)).first()
+    # The newest one has its own place.
+    if first is not None and first.size < newest.size:
+        _put(draft, head_path(first.size), first.note.encode())
 
 
 def _put(draft: Path, name: str, content: bytes) -> None:

@@ -1,7 +1,8 @@
 """An exported log: a folder of static files in the C2SP tlog-tiles layout.
 
     checkpoint                      the newest signed head
-    handover/<size>                 the head under which a key was added or retired
+    heads/<size>                    an earlier head: a key was exchanged, or it was stamped
+    heads/<size>.tsr                the stamp of that head (RFC 3161 TimeStampResp, DER)
     verifier-key                    name+hash+key; a copy, get yours elsewhere
     tile/<L>/<N>[.p/<W>]            hashes
     tile/entries/<N>[.p/<W>]        leaves, each after its length as two bytes, big-endian
@@ -21,7 +22,8 @@ from gateway.audit.report import Fault, FaultKind, KeptEntry, KeptFault
 
 CHECKPOINT = "checkpoint"
 VERIFIER_KEY = "verifier-key"
-HANDOVER = "handover"
+HEADS = "heads"
+STAMP = ".tsr"
 LENGTH_BYTES = 2
 MAX_SMALL_FILE = 65_536
 _SIZE = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
@@ -46,9 +48,14 @@ def bundle_path(index: int, width: int) -> str:
     return f"tile/entries/{number_path(index, width)}"
 
 
-def handover_path(size: int) -> str:
-    """Where the head of this size is, when a key was added or retired under it."""
-    return f"{HANDOVER}/{size}"
+def head_path(size: int) -> str:
+    """Where an earlier head of this size is."""
+    return f"{HEADS}/{size}"
+
+
+def stamp_path(size: int) -> str:
+    """Where the stamp of the head of this size is."""
+    return f"{HEADS}/{size}{STAMP}"
 
 
 def pack(leaves: Sequence[bytes]) -> bytes:
@@ -91,10 +98,19 @@ class Folder:
         return self._size
 
     def notes(self) -> Iterator[tuple[int, str]]:
-        """The heads under which keys were exchanged, and the newest."""
-        for size in self._handovers():
-            yield size, self.text(handover_path(size))
+        """The earlier heads that are there, and the newest."""
+        for size in self._heads():
+            yield size, self.text(head_path(size))
         yield self._size, self.text(CHECKPOINT)
+
+    def stamps(self) -> Iterator[tuple[int, bytes]]:
+        """The stamps of these heads."""
+        for size in self.stamped():
+            yield size, self._bytes(stamp_path(size), MAX_SMALL_FILE)
+
+    def stamped(self) -> list[int]:
+        """The sizes of the heads that have a stamp."""
+        return [size for size in self._sizes(STAMP) if size <= self._size]
 
     def entries(self) -> Iterator[KeptEntry]:
         """Every leaf, in order. Raises KeptFault at the first that cannot be read."""
@@ -121,7 +137,8 @@ class Folder:
 
     def strays(self) -> Iterator[Fault]:
         """Files that do not belong to a log of this size, and links."""
-        expected = {CHECKPOINT, VERIFIER_KEY, *map(handover_path, self._handovers())}
+        expected = {CHECKPOINT, VERIFIER_KEY, *map(head_path, self._heads())}
+        expected |= set(map(stamp_path, self.stamped()))
         expected |= {tile_path(*place) for place in tile_widths(self._size)}
         for index in range(0, self._size, TILE_WIDTH):
             width = min(TILE_WIDTH, self._size - index)
@@ -133,14 +150,18 @@ class Folder:
                 if path.is_symlink() or (name in files and place not in expected):
                     yield Fault(FaultKind.STRAY, place, "it does not belong to the log")
 
-    def _handovers(self) -> list[int]:
+    def _heads(self) -> list[int]:
+        # The newest head has its own place.
+        return [size for size in self._sizes("") if size < self._size]
+
+    def _sizes(self, ending: str) -> list[int]:
+        """The sizes that files of this ending are named after; other names are strays."""
         try:
-            names = [path.name for path in (self._path / HANDOVER).iterdir()]
+            names = [path.name for path in (self._path / HEADS).iterdir()]
         except OSError:
             return []
-        # Other names are strays. The newest head has its own place.
-        sizes = (int(name) for name in names if _SIZE.fullmatch(name))
-        return sorted(size for size in sizes if size < self._size)
+        sizes = [name.removesuffix(ending) for name in names if name.endswith(ending)]
+        return sorted(int(size) for size in sizes if _SIZE.fullmatch(size))
 
     def _bytes(self, name: str, limit: int) -> bytes:
         try:

@@ -25,6 +25,7 @@ class FaultKind(StrEnum):
     UNSIGNED = "unsigned"
     PERSONAL = "personal"
     STATE = "state"
+    LATE = "late"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Fault:
 class CheckReport:
     """The outcome. ``checkpoints`` counts those that hold, ``faults`` lists at most 100.
 
+    ``stamps`` counts the stamps of an authority that hold, ``stamped_at`` is the time of the
+    last one; 0 and None when they were not read.
+
     Without an anchor (``anchored`` false) the check cannot see that a log was cut back to
     an older checkpoint, or written anew by whoever holds the key.
     """
@@ -48,6 +52,8 @@ class CheckReport:
     checkpoints: int
     faults: tuple[Fault, ...]
     anchored: bool
+    stamps: int = 0
+    stamped_at: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -80,6 +86,9 @@ class Kept(Protocol):
 
     def notes(self) -> Iterator[tuple[int, str]]:
         """Every checkpoint with the size under which it is stored, smallest first."""
+
+    def stamps(self) -> Iterator[tuple[int, bytes]]:
+        """Every reply of an authority, with the size of the head that it is about."""
 
     def entries(self) -> Iterator[KeptEntry]:
         """Every leaf in order of index. May raise KeptFault."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gateway.audit.books import check_database
-from gateway.audit.check import check_export, plain
+from gateway.audit.check import Stamping, check_export, plain
 from gateway.audit.export import export
 from gateway.audit.rotation import Rotation
 from gateway.cli.common import (
@@ -21,8 +22,10 @@ from gateway.cli.common import (
     opened,
     out,
     print_json,
+    tell,
 )
 from gateway.cli.who import By, operator
+from gateway.errors import ConfigurationFault
 
 app = typer.Typer(help="Check, show and prove the audit log.", no_args_is_help=True)
 DEFAULT_SHOWN = 20
@@ -38,6 +41,10 @@ def check(
         Path | None,
         typer.Option(help="A checkpoint that was kept elsewhere.", exists=True, dir_okay=False),
     ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(help="Hours in which each entry must have been stamped.", min=1),
+    ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
@@ -50,12 +57,21 @@ def check(
         gateway = gateway_for(context, data_dir)
         kept = anchor.read_bytes().decode("utf-8", errors="replace") if anchor else None
         verifier = gateway.existing_checkpoint_key().verifier
+        if within is not None and gateway.stamps is None:
+            raise ConfigurationFault("Nobody stamps this log: see [audit] in the settings.")
+        reader = None if gateway.stamps is None else gateway.stamps.time_of
+        hours = None if within is None else dt.timedelta(hours=within)
+        stamping = Stamping(reader, hours)
         if folder is None:
             report = check_database(
-                gateway.database, verifier, now=gateway.clock(), anchor=kept
+                gateway.database,
+                verifier,
+                now=gateway.clock(),
+                anchor=kept,
+                stamping=stamping,
             )
         else:
-            report = check_export(folder, verifier.text, kept)
+            report = check_export(folder, verifier.text, kept, stamping=stamping)
         gateway.close()
     if as_json:
         print_json({"ok": report.ok, **asdict(report)})
@@ -166,3 +182,39 @@ def rotate_key(
     else:
         out.print("Publish the new key beside the old one. The log is signed by:", markup=False)
     out.print("\n".join(keys), markup=False)
+
+
+@app.command()
+def anchor(
+    context: typer.Context,
+    folder: Annotated[
+        Path | None, typer.Option(help="Write the checkpoint and its stamp here too.")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
+) -> None:
+    """Have the outside authority stamp the newest checkpoint now.
+
+    A worker does it by itself once a day. Keep the two files where nobody who holds the log's
+    key can reach them, and give the checkpoint to 'check --anchor'.
+    """
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        if gateway.anchors is None:
+            raise ConfigurationFault("Nobody stamps this log: see [audit] in the settings.")
+        gateway.log.sequence()
+        made = gateway.anchors.anchor()
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / f"{made.size}").write_text(made.note, encoding="utf-8")
+                (folder / f"{made.size}.tsr").write_bytes(made.reply)
+            except OSError as fault:
+                raise ConfigurationFault(
+                    "The checkpoint is stamped, but could not be written there."
+                ) from fault
+    time = made.stamp.time.isoformat()
+    tell(
+        {"size": made.size, "stamped_at": time},
+        f"The checkpoint of {made.size} entries was stamped at {time}.",
+        as_json=as_json,
+    )

@@ -1,6 +1,7 @@
 """The tables, as SQLAlchemy 2 mappings. Stored values are for ever: append, never rename."""
 
 from gateway.tables.audit import (
+    AuditAnchor,
     AuditCheckpoint,
     AuditEntryRow,
     AuditHead,
@@ -25,6 +26,7 @@ from gateway.tables.review import CaseRow, PersonRow, RulingRow, SessionRow
 
 __all__ = [
     "ApiKey",
+    "AuditAnchor",
     "AuditCheckpoint",
     "AuditEntryRow",
     "AuditHead",

@@ -64,6 +64,18 @@ class AuditCheckpoint(Table):
     note: Mapped[str] = mapped_column(sa.Text, comment="C2SP signed note")
 
 
+class AuditAnchor(Table):
+    """The stamp of an outside authority on a head. Triggers refuse UPDATE and DELETE."""
+
+    __tablename__ = "audit_anchors"
+    size: Mapped[int] = mapped_column(
+        sa.BigInteger, primary_key=True, autoincrement=False, comment="Of the head"
+    )
+    reply: Mapped[bytes] = mapped_column(
+        sa.LargeBinary, comment="RFC 3161 TimeStampResp over the head's note, DER"
+    )
+
+
 class AuditPersonal(Table):
     """The personal half of an event; deleting the row makes its commitment unlinkable."""
 

@@ -92,7 +92,7 @@ def test_after_the_exchange_the_old_key_leads_to_the_new_and_back(room: Room) ->
         assert checked(room, key, receipt.checkpoint).ok
         folder = exported(room, key.key_id.hex())
         assert check_export(folder, key.text, receipt.checkpoint).ok
-    assert len(list((folder / "handover").iterdir())) == 2
+    assert len(list((folder / "heads").iterdir())) == 2
 
 
 def test_the_first_of_many_keys_still_leads_to_the_last(room: Room) -> None:

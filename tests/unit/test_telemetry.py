@@ -279,7 +279,7 @@ def test_what_waits_is_read_from_the_database(rig: Rig, port: int, database: Dat
 
 def test_every_value_of_the_census_has_a_gauge() -> None:
     fields = set(Census.__dataclass_fields__)
-    assert fields | {"certificate_seconds"} == set(GAUGES)
+    assert fields | {"certificate_seconds", "newest_stamp_seconds"} == set(GAUGES)
 
 
 def assert_absent(seen: Scrape, errors: int) -> None:

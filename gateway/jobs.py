@@ -36,7 +36,9 @@ FINISH_QUEUE = "clips.finish"
 WORKFLOW = "produce_clip"
 # Raised only when the stages change so that an old job cannot go on under the new code.
 APPLICATION_VERSION = "1"
-POLL_SECONDS = 0.1
+# How often a worker asks for work; each question costs an idle machine something. What waits
+# for the gates alone has waited for the model before.
+POLL_SECONDS = {QUEUE: 0.2, FINISH_QUEUE: 0.5}
 SWEEP_SECONDS = 3.0
 TIDY_SECONDS = 30.0
 BEATS_PER_LEASE = 3
@@ -212,12 +214,14 @@ class Worker:
         DBOS.listen_queues(queues)
         DBOS.launch()
         for queue in queues:
-            DBOS.register_queue(queue, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
+            DBOS.register_queue(
+                queue, worker_concurrency=1, polling_interval_sec=POLL_SECONDS[queue]
+            )
         self._take_over()
         keep = self._housekeeping
         for name, every, acts in (
             ("sweeper", min(SWEEP_SECONDS, beat), (self._take_over, self._close_lost)),
-            ("housekeeper", TIDY_SECONDS, (keep.tidy, keep.do_what_is_due, _forget_ended)),
+            ("housekeeper", TIDY_SECONDS, (keep.tidy, keep.do_what_is_due, self._forget_ended)),
         ):
             self._threads.append(_repeat(name, every, acts, until=self._stopping))
 
@@ -269,11 +273,36 @@ class Worker:
         for job in _lost():
             video_id, run = job.partition(".")[0], _run_of(job)
             # Most were closed at a sweep before.
-            if self._record.state(video_id) not in ("queued", "in_progress"):
+            if not self._is_open(job):
                 continue
             order = self._record.order(video_id)
             if order.run == run and self._record.end(order, "failed", refusal=failure(None)):
                 self._observer.clip_ended("failed")
+
+    def _forget_ended(self) -> None:
+        """Have the engine forget jobs that ended long ago; our own record of them stays.
+
+        Not those that it gave up and whose rows could not be closed yet.
+        """
+        before = dt.datetime.now(dt.UTC) - dt.timedelta(days=ENGINE_DAYS)
+        ended = DBOS.list_workflows(
+            status=["SUCCESS", *LOST],
+            name=WORKFLOW,
+            end_time=before.isoformat(),
+            limit=LOST_AT_ONCE,
+            load_input=False,
+            load_output=False,
+        )
+        closed = [
+            job.workflow_id
+            for job in ended
+            if job.status == "SUCCESS" or not self._is_open(job.workflow_id)
+        ]
+        if closed:
+            DBOS.delete_workflows(closed)
+
+    def _is_open(self, job: str) -> bool:
+        return self._record.state(job.partition(".")[0]) in ("queued", "in_progress")
 
 
 def _lost() -> Iterator[str]:
@@ -324,18 +353,3 @@ def _resume_jobs_of(executors: list[str]) -> None:
     """
     if executors:
         DBOS._recover_pending_workflows(executors)
-
-
-def _forget_ended() -> None:
-    """Have the engine forget jobs that ended long ago; our own record of them stays."""
-    before = dt.datetime.now(dt.UTC) - dt.timedelta(days=ENGINE_DAYS)
-    ended = DBOS.list_workflows(
-        status=["SUCCESS", *LOST],
-        name=WORKFLOW,
-        end_time=before.isoformat(),
-        limit=100,
-        load_input=False,
-        load_output=False,
-    )
-    if ended:
-        DBOS.delete_workflows([job.workflow_id for job in ended])

@@ -339,7 +339,7 @@ class Record:
             row = self._locked(session, order)
             if row is None or row.state in FINAL_STATES or row.state == "held":
                 return False
-            if row.claim != order.claim:
+            if (row.claim, row.run) != (order.claim, order.run):
                 return False
             row.state, row.refusal = state, refusal
             now = self._clock()
@@ -360,7 +360,7 @@ class Record:
         row = self._locked(session, order)
         if row is None or row.state in FINAL_STATES or row.state == "held":
             raise JobEnded("The job has ended; nothing more is recorded for it.")
-        if row.claim != order.claim:
+        if (row.claim, row.run) != (order.claim, order.run):
             raise JobEnded(
                 "Another worker took the job over; nothing is recorded for this one."
             )

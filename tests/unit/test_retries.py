@@ -212,6 +212,16 @@ def test_a_failed_clip_is_tried_again_by_an_operator(
     assert check_database(rig.database, checkpoint_key.verifier, now=rig.clock()).ok
 
 
+def test_the_end_of_an_earlier_run_does_not_end_the_next(rig: Rig) -> None:
+    order = rig.order()
+    rig.codec.fault = ValueError("a defect, mended later")
+    assert once(rig, order) == "failed"
+    earlier = rig.record.order(order.video_id)
+    rig.retries.replay(order.video_id, by="kim")
+    assert not rig.record.end(earlier, "failed", refusal={"code": "internal_error"})
+    assert rig.row(order).state == "queued"
+
+
 def test_what_failed_long_ago_is_not_tried_again(rig: Rig) -> None:
     order = rig.order()
     rig.frames.fault = ValueError("x")

@@ -32,6 +32,7 @@ from gateway.record import Record
 from gateway.schema import current, head, migrate
 from gateway.sessions import Sessions
 from gateway.settings import Settings
+from gateway.signed_reports import ReportKey
 from gateway.tables import ApiKey, PersonRow
 from gateway.telemetry import Source
 
@@ -192,6 +193,13 @@ class Registers:
         key = self._secret("people_codes", in_use=self.database.has_any(sealed))
         seal = Seal(base64.urlsafe_b64encode(key))
         return Sessions(self.database, self.log, self.people, seal, self.clock)
+
+    @cached_property
+    def report_key(self) -> ReportKey:
+        """Signs what a verification found, for whoever wants to show it."""
+        provenance = self.settings.provenance
+        issuer = {"organisation": provenance.organisation, "url": provenance.detector_url}
+        return ReportKey(self._secret("report", in_use=False), issuer)
 
     def _secret(self, name: str, *, in_use: bool) -> bytes:
         return random_secret(self.settings.keys_dir, name, SECRET_BYTES, in_use=in_use)

@@ -73,6 +73,7 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
         service,
     ):
         app.include_router(module.router)
+    app.include_router(verify.keys)
     pages.install(app)
     respond = responder(
         lambda request, error: (

@@ -12,13 +12,19 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
 from starlette.datastructures import UploadFile
 
 from gateway.api.envelope import VERIFY_FAILURES, failures
 from gateway.errors import InvalidRequest, RateLimited, UnreadableClip
+from gateway.signed_reports import MEDIA_TYPE
 from gateway.verify import Finding, Report
 
 router = APIRouter(prefix="/v1/verify", tags=["verify"])
+keys = APIRouter(tags=["verify"])
+
+JWKS = "/.well-known/jwks.json"
+TEXT = {"type": "string"}
 
 MAX_AT_ONCE = 2
 WAIT_SECONDS = 30.0
@@ -43,17 +49,37 @@ FILE_BODY = {
 }
 
 
-@router.post("", responses=failures(*VERIFY_FAILURES), openapi_extra=FILE_BODY)
-async def verify_file(request: Request) -> dict[str, Any]:
+SIGNED = {"description": "The report, signed", "content": {MEDIA_TYPE: {"schema": TEXT}}}
+
+
+@router.post(
+    "",
+    response_model=dict[str, Any],
+    responses={**failures(*VERIFY_FAILURES), 200: SIGNED},
+    openapi_extra=FILE_BODY,
+)
+async def verify_file(request: Request) -> Response | dict[str, Any]:
     """What the file's credentials, watermark and our log say. No account is needed.
 
-    A file that cannot be examined is answered 422 ``unreadable_clip`` with the finding
-    ``could_not_check``, which says nothing about where it comes from.
+    With ``Accept: application/jose`` the answer is the report as a JSON Web Signature under a
+    key of ``/.well-known/jwks.json``, to be shown to others. A file that cannot be examined is
+    answered 422 ``unreadable_clip`` with the finding ``could_not_check``, which says nothing
+    about where it comes from.
     """
     report = await examine_upload(request)
     if report.finding is Finding.COULD_NOT_CHECK and report.unreadable is not None:
         raise UnreadableClip(report.sentence, param="file", extra=report.to_dict())
+    if request.headers.get("accept", "").strip().lower() == MEDIA_TYPE:
+        signed = request.app.state.gateway.report_key.sign(report)
+        return Response(signed, media_type=MEDIA_TYPE)
     return report.to_dict()
+
+
+@keys.get(JWKS)
+def report_keys(request: Request) -> dict[str, Any]:
+    """The keys that sign reports, as a JWK Set (RFC 7517)."""
+    jwks: dict[str, Any] = request.app.state.gateway.report_key.jwks
+    return jwks
 
 
 async def examine_upload(request: Request) -> Report:

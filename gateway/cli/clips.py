@@ -24,6 +24,7 @@ from gateway.cli.common import (
     print_json,
     stop,
 )
+from gateway.cli.reports import tell_report, write_text
 from gateway.tables import Video
 from gateway.wish import Wish
 
@@ -138,6 +139,9 @@ def _require_writable(output: Path) -> None:
 def verify(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="A video file.", dir_okay=False)],
+    signed: Annotated[
+        Path | None, typer.Option(help="Write the signed report here.", dir_okay=False)
+    ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
 ) -> None:
@@ -149,14 +153,12 @@ def verify(
     """
     with opened(context, data_dir, as_json=as_json) as gateway:
         report = gateway.verifier.verify(file)
+        if signed is not None:
+            write_text(signed, gateway.report_key.sign(report))
     plain = report.to_dict()
     if as_json:
         print_json(plain)
     else:
-        out.print(f"[bold]{plain['finding']}[/bold]  {plain['sentence']}")
-        if plain["clip_id"]:
-            out.print(f"clip {plain['clip_id']}")
-        for name, item in plain["evidence"].items():
-            out.print(f"  {name.replace('_', ' '):<20} {item['result']:<18} {item['meaning']}")
+        tell_report(plain)
     if plain["finding"] == "could_not_check":
         raise typer.Exit(Exit.BAD_INPUT)

@@ -23,6 +23,7 @@ from gateway.cli import (
     people,
     policy,
     records,
+    reports,
     service,
     tenants,
 )
@@ -71,6 +72,7 @@ def shared(
 
 app.command()(clips.generate)
 app.command()(clips.verify)
+app.command()(reports.report)
 app.command()(judges.moderate)
 app.command()(judges.classify)
 app.add_typer(marks.app, name="watermark")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from gateway.api.verify import examine_upload
 from gateway.errors import Error
+from gateway.signed_reports import MEDIA_TYPE
 from gateway.web import account, console
 from gateway.web.access import is_private, to_sign_in
 from gateway.web.rendering import HERE, page, private_page
 
 PAGES = ("/", "/verify")
+SHORT = 12  # of a SHA-256, in the name of a file
 TECHNIQUES = {
     "content_credentials": "Content Credentials",
     "watermark": "Watermark",
@@ -51,7 +55,15 @@ def verify_form(request: Request) -> HTMLResponse:
 async def verify_answer(request: Request) -> HTMLResponse:
     """The same form with the answer above it. The file is not kept."""
     report = await examine_upload(request)
-    return page(request, "verify.html", {"report": report.to_dict(), "techniques": TECHNIQUES})
+    # In the page itself: the report is not kept here either.
+    signed = base64.b64encode(request.app.state.gateway.report_key.sign(report).encode())
+    shown = {
+        "report": report.to_dict(),
+        "techniques": TECHNIQUES,
+        "signed": f"data:{MEDIA_TYPE};base64,{signed.decode('ascii')}",
+        "name": f"cinegate-report-{(report.content_sha256 or 'unread')[:SHORT]}.jws",
+    }
+    return page(request, "verify.html", shown)
 
 
 def error_page(request: Request, error: Error) -> Response | None:

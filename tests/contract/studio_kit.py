@@ -32,6 +32,8 @@ from watermark.payload import Payload
 from watermark.spread import SpreadWatermarker
 
 WIDTH, HEIGHT, FPS, FRAMES = 640, 360, 24, 48
+# Of what is not marked: the search for a mark that is not there grows with every frame.
+FEW = 4
 CLIP, LEAKED, CROSSED, NAMED = (
     0x8F3B5C0E91D2A647,
     0x8F3B5C0E91D2A646,  # one bit away from a clip that was released
@@ -42,14 +44,14 @@ BUSY = 0x3C90A7D25E184FB6
 CODEC = Mp4Codec(preset="veryfast", threads=1)
 
 
-def scene(seed: int) -> Iterator[np.ndarray]:
-    """Three chunks of a soft landscape through which a disc moves."""
+def scene(seed: int, frames: int = FRAMES) -> Iterator[np.ndarray]:
+    """A soft landscape through which a disc moves, in chunks of at most 16 frames."""
     rng = np.random.default_rng(seed)
     small = rng.integers(60, 200, (9, 16, 3), dtype=np.uint8)
     ground = cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-    for start in range(0, FRAMES, 16):
-        chunk = np.stack([ground] * 16)
-        for index in range(16):
+    for start in range(0, frames, 16):
+        chunk = np.stack([ground] * min(16, frames - start))
+        for index in range(len(chunk)):
             centre = (80 + 8 * (start + index), 180)
             cv2.circle(chunk[index], centre, 40, (200, 40, 40), -1, cv2.LINE_AA)
         yield chunk

@@ -23,6 +23,7 @@ from tests.contract.studio_kit import (
     CLIP,
     CODEC,
     CROSSED,
+    FEW,
     FPS,
     FRAMES,
     LEAKED,
@@ -110,7 +111,7 @@ def test_our_credentials_of_another_clip_are_a_contradiction(studio: Studio) -> 
 
 def test_our_credentials_on_an_unmarked_picture_are_a_contradiction(studio: Studio) -> None:
     bare = studio.shop.folder / "bare.mp4"
-    CODEC.encode(scene(5), bare, fps=FPS)
+    CODEC.encode(scene(5, FEW), bare, fps=FPS)
     path, _ = studio.signed(NAMED, bare, "unmarked.mp4")
     report = studio.verify(path)
     assert report.finding is Finding.EVIDENCE_DISAGREES
@@ -118,7 +119,7 @@ def test_our_credentials_on_an_unmarked_picture_are_a_contradiction(studio: Stud
 
 
 def test_an_unmarked_unsigned_clip_is_unknown(studio: Studio, tmp_path: Path) -> None:
-    CODEC.encode(scene(6), tmp_path / "strange.mp4", fps=FPS)
+    CODEC.encode(scene(6, FEW), tmp_path / "strange.mp4", fps=FPS)
     report = studio.verify(tmp_path / "strange.mp4")
     assert report.finding is Finding.UNKNOWN
     assert report.sentence.endswith("That does not mean it is real.")
@@ -127,7 +128,7 @@ def test_an_unmarked_unsigned_clip_is_unknown(studio: Studio, tmp_path: Path) ->
 def test_another_studios_credentials_are_made_elsewhere_and_unrecognised(
     studio: Studio, tmp_path: Path
 ) -> None:
-    CODEC.encode(scene(7), tmp_path / "plain.mp4", fps=FPS)
+    CODEC.encode(scene(7, FEW), tmp_path / "plain.mp4", fps=FPS)
     with workshop(tmp_path) as other:
         manifest = build_manifest(facts(clip_id="00000000000000ff"))
         signed = other.signer.sign(
@@ -144,8 +145,8 @@ def test_a_copy_without_any_mark_is_told_by_its_look_until_the_clip_is_deleted(
 ) -> None:
     studio.released(BUSY)
     copy = tmp_path / "copy.mp4"
-    crop = (chunk[:, 20:340, 40:600] for chunk in picture(BUSY))
-    CODEC.encode(crop, copy, fps=FPS)
+    crop = next(picture(BUSY))[:FEW, 20:340, 40:600]
+    CODEC.encode([crop], copy, fps=FPS)
     report = studio.verify(copy)
     assert (report.finding, report.clip_id) == (Finding.UNKNOWN, None)
     assert results(report) == {

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from gateway.app import Gateway
-from gateway.doctor import readiness
+from gateway.doctor import probes
 from gateway.doctor import weights as weights_of
 from gateway.errors import ConfigurationFault
+from gateway.readiness import Check
 from gateway.settings import Settings, load_settings
 from tests.tiny_videoseal import save_tiny
 from watermark.keys import WatermarkKey
@@ -143,6 +144,12 @@ def test_each_engine_has_a_name_of_its_own(tmp_path: Path, tiny: PinnedWeights) 
     assert names == {"org.example.cinegate.wm.1", "org.example.cinegate.videoseal.1"}
 
 
+def asked(gateway: Gateway) -> Check:
+    """What the doctor says of the mark alone."""
+    (probe,) = (probe for probe in probes(gateway) if probe.part == "watermark")
+    return probe.ask()
+
+
 def test_the_gateway_marks_with_the_engine_that_was_chosen(
     tmp_path: Path, tiny: PinnedWeights
 ) -> None:
@@ -150,8 +157,7 @@ def test_the_gateway_marks_with_the_engine_that_was_chosen(
     with gateway.opened():
         assert isinstance(gateway.watermarker, LearnedWatermarker)
         assert gateway.watermarker.name == "org.example.cinegate.videoseal.1"
-        checks = {check.part: check for check in readiness(gateway)}
-        assert checks["watermark"].ok
+        assert asked(gateway).ok
         assert weights_of(gateway)[f"videoseal/{tiny.path.name}"] == tiny.sha256
 
 
@@ -162,11 +168,9 @@ def test_the_gateway_refuses_weights_that_are_not_there(
     with Gateway(chosen(tmp_path, absent)).opened() as gateway:
         with pytest.raises(ConfigurationFault, match="install the TorchScript file"):
             _ = gateway.watermarker
-        checks = {check.part: check for check in readiness(gateway)}
-        assert "install the TorchScript file" in (checks["watermark"].problem or "")
+        assert "install the TorchScript file" in (asked(gateway).problem or "")
 
 
 def test_the_doctor_says_that_the_bits_are_wrong(tmp_path: Path, tiny: PinnedWeights) -> None:
     with Gateway(chosen(tmp_path, tiny, bits=96)).opened() as gateway:
-        checks = {check.part: check for check in readiness(gateway)}
-        assert "carry 256 bits, the settings say 96" in (checks["watermark"].problem or "")
+        assert "carry 256 bits, the settings say 96" in (asked(gateway).problem or "")

@@ -9,9 +9,11 @@ Every head is signed by each of them, so that whoever knows either can check it.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -28,7 +30,7 @@ from gateway.audit.checkpoint import (
     encode,
 )
 from gateway.audit.merkle import HASH_BYTES
-from gateway.errors import ConfigurationFault
+from gateway.errors import ConfigurationFault, Conflict
 
 KEY_FILE = "checkpoint.key"
 RETIRED_FILE = "checkpoint.retired"
@@ -132,11 +134,22 @@ class KeyFile:
         return self._keys
 
     def add(self, key: CheckpointKey) -> None:
-        """Sign with this key too, from now on. Raises ConfigurationFault."""
-        self._replace((key, *self.keys()))
+        """Sign with this key too, from now on.
+
+        Raises Conflict when there are MAX_KEYS, ConfigurationFault when it cannot be written.
+        """
+        with self._alone():
+            present = self.keys()
+            if len(present) >= MAX_KEYS:
+                raise Conflict("Two keys sign already: retire the old one first.")
+            self._replace((key, *present))
 
     def keep_newest(self) -> None:
         """Sign with the newest key only; the others go into a file that nothing reads."""
+        with self._alone():
+            self._keep_newest()
+
+    def _keep_newest(self) -> None:
         newest, *others = self.keys()
         retired = self._path.with_name(RETIRED_FILE)
         try:
@@ -146,6 +159,16 @@ class KeyFile:
         except (OSError, UnicodeDecodeError) as fault:
             raise ConfigurationFault(f"{RETIRED_FILE} cannot be written.") from fault
         self._replace((newest,))
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no other process changes the file: what it read would be lost."""
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _replace(self, keys: tuple[CheckpointKey, ...]) -> None:
         try:

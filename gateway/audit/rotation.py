@@ -33,7 +33,7 @@ class Rotation:
 
         A crash between the two leaves the name of a key in the log that nobody has. Raises
         Conflict while another exchange is under way, Interrupted when no head covers the
-        announcement in time; then nothing has changed.
+        announcement in time; then the keys are as they were.
         """
         present = self._keys.keys()
         if len(present) >= MAX_KEYS:

@@ -6,6 +6,7 @@ import base64
 import multiprocessing
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.audit.checkpoint import Checkpoint, CheckpointFault, Verifier
 from gateway.audit.keys import KEY_FILE, CheckpointKey, KeyFile
-from gateway.errors import ConfigurationFault
+from gateway.errors import ConfigurationFault, Conflict
 
 ROOT = bytes(range(32))
 KEY = CheckpointKey.create()
@@ -142,6 +143,30 @@ def test_a_note_of_two_keys_is_good_for_whoever_knows_either(tmp_path: Path) -> 
     with pytest.raises(CheckpointFault):
         first.open(alone)
     assert file.verifier.open(alone).root == ROOT
+
+
+def test_of_two_who_add_a_key_at_once_one_is_refused(tmp_path: Path) -> None:
+    """Three keys in the file would stop everything."""
+    file = KeyFile.load_or_create(tmp_path)
+    name = file.verifier.keys[0].name
+    starting = threading.Barrier(8)
+    refused = []
+
+    def add() -> None:
+        own = KeyFile.load_or_create(tmp_path)
+        starting.wait()
+        try:
+            own.add(CheckpointKey.create(name))
+        except Conflict as fault:
+            refused.append(fault)
+
+    threads = [threading.Thread(target=add) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 7
+    assert len(file.keys()) == 2
 
 
 def test_a_file_that_was_replaced_is_read_again(tmp_path: Path) -> None:

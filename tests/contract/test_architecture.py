@@ -151,6 +151,14 @@ def test_every_event_finding_and_stage_is_documented() -> None:
     assert [stage for stage in STAGES if stage not in path] == []
 
 
+def test_every_test_that_the_compliance_page_names_is_there() -> None:
+    page = (ROOT / "docs" / "compliance.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert len(named) > 15
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    assert sorted(name for name in named if f"def {name}(" not in tests) == []
+
+
 def test_every_dependency_and_weights_file_is_in_the_licence_list() -> None:
     text = (ROOT / "THIRD_PARTY.md").read_text(encoding="utf-8").lower()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

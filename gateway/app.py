@@ -44,6 +44,7 @@ from gateway.tables import StageRow
 from gateway.telemetry import Telemetry
 from gateway.tracing import Tracing, exported
 from gateway.verify import Verifier
+from gateway.withdrawal import Withdrawals
 from generator.cards import ModelCard, read_card
 from generator.diffusion import DiffusersGenerator
 from generator.errors import WeightsMissing as ModelWeightsMissing
@@ -195,6 +196,13 @@ class Gateway(Registers):
         """Says where a clip from outside comes from."""
         limits = MediaLimits(max_bytes=self.settings.limits.max_upload_bytes)
         return self.origins.verifier(lambda path: decode_untrusted(path, limits))
+
+    @cached_property
+    def withdrawals(self) -> Withdrawals:
+        """Takes released clips back."""
+        return Withdrawals(
+            database=self.database, audit=self.log, released=self.released, clock=self.clock
+        )
 
     @cached_property
     def vault(self) -> Vault:

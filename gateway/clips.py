@@ -14,7 +14,7 @@ from gateway.allowance import Allowance
 from gateway.audit.entry import Event, EventKind
 from gateway.auth import Caller
 from gateway.db import Database
-from gateway.errors import Conflict, InvalidRequest, NotFound, PromptRefused
+from gateway.errors import Conflict, InvalidRequest, NotFound, PromptRefused, Withdrawn
 from gateway.holds import open_case, void_cases
 from gateway.idempotency import Idempotency
 from gateway.orders import recent_prompts, submission
@@ -33,6 +33,7 @@ from gateway.store import Ref, Released
 from gateway.tables import Video
 from gateway.turns import next_turn
 from gateway.wish import Card, Checked, Wish, checked, demand_drawable, fingerprint
+from gateway.withdrawal import why_withdrawn
 from safety.verdict import Action, Verdict
 
 MAX_PAGE = 100
@@ -217,7 +218,7 @@ class Clips:
         """One clip of the caller's. Raises NotFound for anybody else's."""
         with self._database.read() as session:
             row = session.get(Video, video_id)
-        if row is None or row.tenant_id != caller.tenant_id or row.state == "deleted":
+        if row is None or row.tenant_id != caller.tenant_id or not _is_shown(row):
             raise NotFound("There is no such video.", param="video_id")
         return row
 
@@ -229,7 +230,8 @@ class Clips:
             raise InvalidRequest(f"limit must be 1 to {MAX_PAGE}.", param="limit")
         key = sa.tuple_(Video.created_at, Video.id)
         statement = sa.select(Video).where(
-            Video.tenant_id == caller.tenant_id, Video.state != "deleted"
+            Video.tenant_id == caller.tenant_id,
+            sa.or_(Video.state != "deleted", Video.withdrawn.is_not(None)),
         )
         if after is not None:
             anchor = self.get(caller, after)
@@ -251,6 +253,8 @@ class Clips:
         ties to both marks and the log, opens this door.
         """
         row = self.get(caller, video_id)
+        if row.withdrawn is not None:
+            raise Withdrawn(why_withdrawn(row.withdrawn))
         if row.state == "released" and row.sha256 and row.size_bytes and row.thumbnail:
             video = Ref(scope=row.id, sha256=row.sha256, size=row.size_bytes, suffix="mp4")
             ref = video if variant == "video" else Ref.from_dict(row.thumbnail)
@@ -269,6 +273,8 @@ class Clips:
         with self._database.write() as session:
             row = session.get(Video, video_id, with_for_update=True)
             if row is None or row.tenant_id != caller.tenant_id or row.state == "deleted":
+                if row is not None and row.tenant_id == caller.tenant_id and row.withdrawn:
+                    raise Withdrawn(why_withdrawn(row.withdrawn))
                 raise NotFound("There is no such video.", param="video_id")
             before, row.state, row.completed_at = row.state, "deleted", self._clock()
             erase_words(session, self._audit, row)
@@ -365,3 +371,8 @@ class Clips:
             facts=facts,
             personal={name: text for name, text in order.said.items() if text},
         )
+
+
+def _is_shown(row: Video) -> bool:
+    """Whether its owner still sees it: what they deleted themselves is gone for them."""
+    return row.state != "deleted" or row.withdrawn is not None

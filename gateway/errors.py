@@ -6,6 +6,7 @@ Error
 ├── NotAuthenticated      401  invalid_api_key
 ├── NotPermitted          403  not_permitted
 ├── NotFound              404  not_found            absent, or not yours
+│   └── Withdrawn         410  video_withdrawn      it was released and then taken back
 ├── Conflict              409  conflict             the resource is not in the needed state
 │   ├── AlreadyDecided    409  already_decided      a case is closed, or somebody else's now
 │   └── SameReviewer      409  same_reviewer        the second person must be another one
@@ -99,6 +100,13 @@ class NotFound(Error):
     status = 404
     type = "not_found_error"
     code = "not_found"
+
+
+class Withdrawn(NotFound):
+    """The clip was released and then taken back; there is nothing to fetch any more."""
+
+    status = 410
+    code = "video_withdrawn"
 
 
 class Conflict(Error):

@@ -9,7 +9,25 @@ from gateway.audit.entry import EventKind
 from gateway.audit.entry import read as read_entry
 from gateway.errors import NotFound
 from gateway.findings import LogSays
+from gateway.withdrawal import SENTENCES, Reason, event_id
 from gateway.witnesses import RELEASED_STATES, ClipRegistry, PublicLog, RegisteredClip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withdrawn:
+    """That a clip was taken back, as a signed entry has it. ``at`` is RFC 3339, UTC."""
+
+    at: str
+    reason: Reason
+
+    @property
+    def sentence(self) -> str:
+        """For whoever checks a copy."""
+        return f"It was withdrawn on {self.at[:10]}. {SENTENCES[self.reason]}"
+
+    def to_dict(self) -> dict[str, str]:
+        """As JSON values."""
+        return {"at": self.at, "reason": str(self.reason), "meaning": SENTENCES[self.reason]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +37,7 @@ class Known:
     says: LogSays
     clip: RegisteredClip | None = None
     index: int | None = None
+    withdrawn: Withdrawn | None = None
 
     @property
     def manifest_id(self) -> str | None:
@@ -38,6 +57,7 @@ class Known:
             "released_sha256": self.clip.sha256,
             "same_bytes": sha256 is not None and sha256 == self.clip.sha256,
             "manifest_id": self.manifest_id,
+            "withdrawn": None if self.withdrawn is None else self.withdrawn.to_dict(),
         }
 
 
@@ -51,10 +71,11 @@ def consult(registry: ClipRegistry, log: PublicLog, clip_id: str | None) -> Know
     try:
         clip = registry.find(clip_id)
         index = None if clip is None else _proven(log, clip, clip_id)
+        withdrawn = None if clip is None or index is None else _withdrawn(log, clip)
     except Exception:  # noqa: BLE001 - a log that cannot be asked has not spoken
         return Known(says=LogSays.FAILED)
     if clip is not None and index is not None:
-        return Known(says=LogSays.RECORDED, clip=clip, index=index)
+        return Known(says=LogSays.RECORDED, clip=clip, index=index, withdrawn=withdrawn)
     return Known(says=LogSays.NOT_RECORDED, clip=clip)
 
 
@@ -77,3 +98,16 @@ def _proven(log: PublicLog, clip: RegisteredClip, clip_id: str) -> int | None:
     ):
         return receipt.index
     return None
+
+
+def _withdrawn(log: PublicLog, clip: RegisteredClip) -> Withdrawn | None:
+    """Whether a signed entry says that the clip was taken back."""
+    if clip.state == "released":
+        return None
+    try:
+        entry = read_entry(log.inclusion(event_id(clip.video_id)).leaf)
+    except NotFound:
+        return None
+    if entry.subject != clip.video_id or entry.facts.get("clip_id") != clip.clip_id:
+        raise ValueError("The entry of a withdrawal is of another clip.")
+    return Withdrawn(at=entry.time, reason=Reason(str(entry.facts.get("reason"))))

@@ -175,7 +175,7 @@ class Verifier:
         return Report(
             finding=decide(evidence),
             clip_id=marked or named,
-            sentence=_sentence(evidence, seen),
+            sentence=_sentence(evidence, seen, known),
             evidence={
                 Technique.CONTENT_CREDENTIALS: exhibit(
                     said, _credential_details(credentials, named)
@@ -348,10 +348,14 @@ class _Alike:
         return shown
 
 
-def _sentence(evidence: Evidence, seen: _Seen) -> str:
+def _sentence(evidence: Evidence, seen: _Seen, known: Known) -> str:
     if decide(evidence) is Finding.COULD_NOT_CHECK and seen.why is not None:
         return not_checked(seen.why)
-    return sentence_for(evidence)
+    said = sentence_for(evidence)
+    if known.withdrawn is not None and known.says is LogSays.RECORDED:
+        # Where it comes from stays true; that it was taken back is said beside it.
+        return f"{said} {known.withdrawn.sentence}"
+    return said
 
 
 def _credential_details(found: Credentials | None, named: str | None) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from gateway.api.access import Creator, IdempotencyKey
 from gateway.api.body import read_body
 from gateway.api.envelope import FETCH_FAILURES, LOOKUP_FAILURES, SUBMIT_FAILURES, failures
 from gateway.clips import DEFAULT_PAGE, MAX_PAGE
-from gateway.errors import Conflict, InvalidRequest
+from gateway.errors import Conflict, InvalidRequest, Withdrawn
 from gateway.tables import Video
 from gateway.wish import Wish
+from gateway.withdrawal import why_withdrawn
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
@@ -28,6 +29,7 @@ STATUS = {
     "refused": "failed",
     "failed": "failed",
     "released": "completed",
+    "withdrawn": "failed",
 }
 # RFC 9110 §14.1.2, up to eight ranges; an absent header is the empty text.
 RANGES = re.compile(r"(bytes=(\d+-\d*|-\d+)(\s*,\s*(\d+-\d*|-\d+)){0,7})?", re.ASCII)
@@ -73,7 +75,9 @@ class VideoCreate(BaseModel):
 class GatewayInfo(BaseModel):
     """What the OpenAI shape has no field for."""
 
-    state: str = Field(description="queued, in_progress, held, refused, failed or released")
+    state: str = Field(
+        description="queued, in_progress, held, refused, failed, released or withdrawn"
+    )
     stage: str = Field(description="The stage under way or the last that ran")
     seed: int
     negative_prompt: str
@@ -232,6 +236,9 @@ def get_content(
 def as_object(row: Video) -> VideoObject:
     """A row in the shape that clients read."""
     refusal = row.refusal if row.state in ("refused", "failed") else None
+    if row.withdrawn is not None:
+        refusal = {"code": Withdrawn.code, "message": why_withdrawn(row.withdrawn)}
+    state = row.state if row.withdrawn is None else "withdrawn"
     return VideoObject(
         id=row.id,
         created_at=int(row.created_at.timestamp()),
@@ -242,10 +249,10 @@ def as_object(row: Video) -> VideoObject:
         remixed_from_video_id=row.remixed_from,
         seconds=str(row.seconds),
         size=f"{row.width}x{row.height}",
-        status=STATUS[row.state],
+        status=STATUS[state],
         error=refusal,
         gateway=GatewayInfo(
-            state=row.state,
+            state=state,
             stage=row.stage,
             seed=row.seed,
             negative_prompt=row.negative_prompt,

@@ -111,6 +111,7 @@ class _Seen:
     released: dict[str, Entry] = field(default_factory=dict)
     ruled: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
+    withdrawn: dict[str, object] = field(default_factory=dict)
     personal: dict[str, str] = field(default_factory=dict)
     erased: set[str] = field(default_factory=set)
     last: Entry | None = None
@@ -132,7 +133,8 @@ def check_database(
     3. Each video that is or was released names a ``video.published`` entry under a
        checkpoint, of the same video, tenant, clip id, SHA-256, size and manifest; and its
        release is on record.
-    4. Each recorded release belongs to a known released video, or to one deleted on record.
+    4. Each recorded release belongs to a known released video, or to one deleted or withdrawn
+       on record; a withdrawn one is so for the reason on record.
     5. Each verdict and each finished stage has its event in the log or waiting for it.
     6. Each case that people closed has its ruling in the log, and each such ruling a case.
     7. A SQLite file is sound: its pages, its indexes, its constraints.
@@ -160,6 +162,7 @@ def check_database(
             _check_waiting(session, check, seen, now)
             _check_personal(session, check, seen)
             _check_released(session, check, seen)
+            _check_withdrawn(session, check, seen)
             _check_origins(session, check)
             _check_ruled(session, check, seen)
         except (sa.exc.DatabaseError, TypeError, ValueError):
@@ -178,6 +181,9 @@ def _remember(seen: _Seen, index: int, entry: Entry) -> None:
         seen.ruled.add(entry.id)
     elif entry.kind in (EventKind.VIDEO_DELETED, EventKind.VIDEO_EXPIRED):
         seen.gone.add(entry.subject)
+    elif entry.kind == EventKind.VIDEO_WITHDRAWN:
+        seen.gone.add(entry.subject)
+        seen.withdrawn[entry.subject] = entry.facts.get("reason")
     elif entry.kind == EventKind.PERSONAL_ERASED:
         seen.erased.add(str(entry.facts.get("event")))
     if entry.personal is not None:
@@ -260,6 +266,16 @@ def _check_released(session: Session, check: Check, seen: _Seen) -> None:
         row = videos.get(subject)
         if row is None or row.state != "released":
             check.fault(FaultKind.STATE, subject, "it was released and is gone without record")
+
+
+def _check_withdrawn(session: Session, check: Check, seen: _Seen) -> None:
+    # 4
+    query = sa.select(Video.id, Video.state, Video.withdrawn)
+    for row in session.execute(query.where(Video.withdrawn.is_not(None))):
+        if (row.state, seen.withdrawn.pop(row.id, None)) != ("deleted", row.withdrawn):
+            check.fault(FaultKind.STATE, row.id, "its withdrawal is not as the log has it")
+    for subject in seen.withdrawn:
+        check.fault(FaultKind.STATE, subject, "it was withdrawn and its row does not say so")
 
 
 def _check_origins(session: Session, check: Check) -> None:

@@ -109,6 +109,7 @@ class EventKind(StrEnum):
     CASE_RULED = "case.ruled"
     LOG_KEY_ADDED = "log.key_added"
     LOG_KEY_RETIRED = "log.key_retired"
+    VIDEO_WITHDRAWN = "video.withdrawn"
 
 
 class EntryFault(ValueError):

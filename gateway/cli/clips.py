@@ -23,10 +23,13 @@ from gateway.cli.common import (
     out,
     print_json,
     stop,
+    tell,
 )
 from gateway.cli.reports import tell_report, write_text
+from gateway.cli.who import By, operator
 from gateway.tables import Video
 from gateway.wish import Wish
+from gateway.withdrawal import SENTENCES, Reason
 
 POLL_SECONDS = 0.1
 STAGE_WORDS = {
@@ -162,3 +165,25 @@ def verify(
         tell_report(plain)
     if plain["finding"] == "could_not_check":
         raise typer.Exit(Exit.BAD_INPUT)
+
+
+def withdraw(
+    context: typer.Context,
+    video: Annotated[str, typer.Argument(help="The id of the video.")],
+    reason: Annotated[Reason, typer.Option(help="Why; everybody may know it.")],
+    note: Annotated[str, typer.Option(help="More of it, for the record alone.")] = "",
+    by: By = "",
+    data_dir: DataDir = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
+) -> None:
+    """Take a released clip back, for good: downloads stop, and verification says so.
+
+    Copies elsewhere cannot be called back, but whoever checks one is told when and why.
+    """
+    with opened(context, data_dir, as_json=as_json) as gateway:
+        row = gateway.withdrawals.withdraw(video, reason, note=note, by=operator(by))
+    tell(
+        {"id": row.id, "clip_id": row.clip_id, "withdrawn": str(reason)},
+        f"{row.id} is withdrawn. {SENTENCES[reason]}",
+        as_json=as_json,
+    )

@@ -73,6 +73,7 @@ def shared(
 app.command()(clips.generate)
 app.command()(clips.verify)
 app.command()(reports.report)
+app.command()(clips.withdraw)
 app.command()(judges.moderate)
 app.command()(judges.classify)
 app.add_typer(marks.app, name="watermark")

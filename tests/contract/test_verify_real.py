@@ -17,7 +17,8 @@ from gateway.media.sandbox import Unreadable
 from gateway.provenance.manifest import build_manifest
 from gateway.tables import Video
 from gateway.verify import Finding, Report
-from tests.contract.provenance_kit import facts, workshop
+from gateway.withdrawal import Reason, Withdrawals
+from tests.contract.provenance_kit import facts, now, workshop
 from tests.contract.studio_kit import (
     BUSY,
     CLIP,
@@ -189,3 +190,21 @@ def test_a_confined_reading_equals_a_plain_one_and_fails_as_unchecked(
     broken = ConfinedCredentials(anchors_pem="", tsa_anchors_pem="", scratch=tmp_path)
     with pytest.raises((StageUnavailable, Unreadable)):
         broken.read(clip)
+
+
+def test_a_copy_of_a_withdrawn_clip_says_so(studio: Studio, tmp_path: Path) -> None:
+    number = 0x19E3C57A80B2D46F
+    clip = studio.released(number)
+    CODEC.transcode_without_metadata(clip, tmp_path / "copy.mp4", crf=26)
+    taking_back = Withdrawals(
+        database=studio.room.database, audit=studio.room.log, released=studio.shelf, clock=now
+    )
+    taking_back.withdraw(f"video_{number}", Reason.SAFETY, note="", by="kim")
+    studio.room.log.sequence()
+    for path, finding in (
+        (clip, Finding.MADE_HERE),
+        (tmp_path / "copy.mp4", Finding.MADE_HERE_CREDENTIALS_REMOVED),
+    ):
+        report = studio.verify(path)
+        assert report.finding is finding
+        assert report.sentence.endswith("It could do harm.")

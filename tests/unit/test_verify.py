@@ -233,6 +233,30 @@ def test_a_clip_that_its_owner_deleted_was_still_made_here(stand: Stand, path: P
     assert report.evidence[Technique.LOG].details["manifest_id"] is None
 
 
+def test_a_clip_that_was_withdrawn_was_made_here_and_taken_back(
+    stand: Stand, path: Path, database: Database
+) -> None:
+    stand.registry, stand.reading = {CLIP: clip(state="deleted")}, marked()
+    entry = Event(
+        id=f"{VIDEO}:withdraw:video.withdrawn",
+        kind=EventKind.VIDEO_WITHDRAWN,
+        subject=VIDEO,
+        facts={"clip_id": CLIP, "reason": "rights"},
+    )
+    with database.write() as session:
+        stand.log.record(session, entry)
+    stand.log.sequence()
+    report = stand.verify(path)
+    assert report.finding is Finding.MADE_HERE_CREDENTIALS_REMOVED
+    assert report.sentence.startswith("Made with AI, here")
+    assert report.sentence.endswith("Somebody holds rights in what it shows.")
+    assert "It was withdrawn on 20" in report.sentence
+    assert report.evidence[Technique.LOG].details["withdrawn"]["reason"] == "rights"
+    # The word of the register alone takes nothing back.
+    stand.registry = {CLIP: clip()}
+    assert "withdrawn" not in stand.verify(path).sentence
+
+
 @pytest.mark.parametrize(
     "known",
     [

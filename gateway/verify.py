@@ -71,6 +71,7 @@ OTHER_SOURCES = frozenset(
     }
 )
 MATROSKA = "matroska"
+MADE_HERE = frozenset({Finding.MADE_HERE, Finding.MADE_HERE_CREDENTIALS_REMOVED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,8 +353,9 @@ def _sentence(evidence: Evidence, seen: _Seen, known: Known) -> str:
     if decide(evidence) is Finding.COULD_NOT_CHECK and seen.why is not None:
         return not_checked(seen.why)
     said = sentence_for(evidence)
-    if known.withdrawn is not None and known.says is LogSays.RECORDED:
-        # Where it comes from stays true; that it was taken back is said beside it.
+    if known.withdrawn is not None and decide(evidence) in MADE_HERE:
+        # Where it comes from stays true; that it was taken back is said beside it. A file that
+        # contradicts itself is not that clip.
         return f"{said} {known.withdrawn.sentence}"
     return said
 

@@ -252,6 +252,9 @@ def test_a_clip_that_was_withdrawn_was_made_here_and_taken_back(
     assert report.sentence.endswith("Somebody holds rights in what it shows.")
     assert "It was withdrawn on 20" in report.sentence
     assert report.evidence[Technique.LOG].details["withdrawn"]["reason"] == "rights"
+    stand.credentials = Credentials(state="invalid")
+    assert "withdrawn" not in stand.verify(path).sentence, "that file is not that clip"
+    stand.credentials = ABSENT
     # The word of the register alone takes nothing back.
     stand.registry = {CLIP: clip()}
     assert "withdrawn" not in stand.verify(path).sentence

@@ -219,18 +219,17 @@ class Check:
     def _check_signatures(self) -> None:
         # 1, 8: only now is it known which keys the log vouches for.
         self._handovers.settle([head for _, head in self._fitting])
-        objected = False
+        places = {n for n, (where, _) in enumerate(self._fitting) if where == ANCHOR}
+        wrongs = list(self._handovers.objections(witnessed=places))
         holding: dict[int, Note] = {}
-        for where, head in self._fitting:
-            wrong = self._handovers.objection(head, witnessed=where == ANCHOR)
+        for (where, head), wrong in zip(self._fitting, wrongs, strict=True):
             if wrong is not None:
                 self.fault(FaultKind.SIGNATURE, where, wrong)
             elif where != ANCHOR:
                 self._holding += 1
                 holding[head.size] = head
-            objected |= wrong is not None
         # Not said beside "not signed by this key", which says more.
-        if self._fitting and not objected and self._handovers.abandoned:
+        if wrongs and not any(wrongs) and self._handovers.abandoned:
             text = "it goes on without the key, and does not say that it was retired"
             self.fault(FaultKind.SIGNATURE, "log", text)
         # 9

@@ -9,7 +9,7 @@ Needs the files beside this one only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.audit.checkpoint import MAX_SIZE, CheckpointFault, Note, Verifier
@@ -35,8 +35,11 @@ class Handovers:
         self.believed: frozenset[Verifier] = frozenset(given)
         self._given = given
         self._statements: list[_Statement] = []
-        self._heads: Sequence[Note] = ()
-        self._signed: dict[Verifier, list[int]] = {}
+        # Of each line of each head, by the head's place: a log has very many heads, and to
+        # check a signature is what costs.
+        self._authors: list[list[Verifier | None]] = []
+        self._sizes: list[int] = []
+        self._ends: dict[Verifier, int] = {}
 
     def see(self, index: int, entry: Entry) -> None:
         """Remember what an entry says about keys; what cannot be read says nothing."""
@@ -60,28 +63,32 @@ class Handovers:
         A key that the log says it added is believed, and the keys beside it, when a head that
         covers the entry is signed by a believed key that was not retired before that head.
         """
-        self._heads = heads
+        self._sizes = [head.size for head in heads]
+        self._authors = [[None] * len(head.signatures) for head in heads]
         new = self.believed
         while new:
-            self._signed |= {
-                key: [head.size for head in heads if key.signed(head)] for key in new
-            }
-            reach = max(map(self._reach, self.believed), default=0)
+            for head, authors in zip(heads, self._authors, strict=True):
+                for number, line in enumerate(head.signatures):
+                    authors[number] = authors[number] or _author(line, head, new)
+            self._ends |= {key: self._end(key) for key in new}
+            reach = max((size for size, counts in self._counting() if counts), default=0)
             added = (s.keys for s in self._statements if not s.retired and s.index < reach)
             new = frozenset().union(*added) - self.believed
             self.believed |= new
 
-    def objection(self, head: Note, *, witnessed: bool) -> str | None:
-        """Why a head does not count, or None. ``witnessed``: others may have signed it too."""
-        authors = [self._author(line, head) for line in head.signatures]
-        ours = [key for key in authors if key is not None]
-        if not ours:
-            return "The note is not signed by this key."
-        if len(ours) != len(authors) and not witnessed:
-            return "The note has a signature that is not the log's."
-        if all(head.size > self._end(key) for key in ours):
-            return "The note is signed by a key that was retired before."
-        return None
+    def objections(self, *, witnessed: Container[int]) -> Iterator[str | None]:
+        """Why each head does not count, or None, in their order.
+
+        At the places in ``witnessed`` others may have signed too.
+        """
+        for place, (_, counts) in enumerate(self._counting()):
+            authors = self._authors[place]
+            if not any(authors):
+                yield "The note is not signed by this key."
+            elif not all(authors) and place not in witnessed:
+                yield "The note has a signature that is not the log's."
+            else:
+                yield None if counts else "The note is signed by a key that was retired before."
 
     @property
     def abandoned(self) -> bool:
@@ -90,22 +97,26 @@ class Handovers:
         So it looks when somebody goes on from an old head with an old key: the newest head is
         of no given key, and no head of such a key covers its retirement.
         """
-        newest = max((head.size for head in self._heads), default=0)
+        newest = max(self._sizes, default=0)
         return not any(
-            newest in self._signed[key] or self._end(key) in self._signed[key]
+            size in (newest, self._ends[key])
+            for size, authors in zip(self._sizes, self._authors, strict=True)
             for key in self._given
+            if key in authors
         )
 
-    def _author(self, line: str, head: Note) -> Verifier | None:
-        return next((key for key in self.believed if key.wrote(line, head)), None)
-
-    def _reach(self, key: Verifier) -> int:
-        end = self._end(key)
-        return max((size for size in self._signed[key] if size <= end), default=0)
+    def _counting(self) -> Iterator[tuple[int, bool]]:
+        """The size of each head, and whether a believed key that was not retired signed it."""
+        for size, authors in zip(self._sizes, self._authors, strict=True):
+            yield size, any(key is not None and size <= self._ends[key] for key in authors)
 
     def _end(self, key: Verifier) -> int:
         """The size of the last head that a key vouches for: the first after it was retired."""
         retired = [s.index for s in self._statements if s.retired and key in s.keys]
         if not retired:
             return MAX_SIZE
-        return min((h.size for h in self._heads if h.size > retired[0]), default=MAX_SIZE)
+        return min((size for size in self._sizes if size > retired[0]), default=MAX_SIZE)
+
+
+def _author(line: str, head: Note, keys: frozenset[Verifier]) -> Verifier | None:
+    return next((key for key in keys if key.wrote(line, head)), None)

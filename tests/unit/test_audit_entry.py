@@ -233,7 +233,7 @@ def test_kinds_are_nouns_and_past_tenses() -> None:
         assert verb.endswith("d") or kind in IRREGULAR
 
 
-IRREGULAR = {EventKind.VERDICT_GIVEN, EventKind.CASE_TAKEN}
+IRREGULAR = {EventKind.VERDICT_GIVEN, EventKind.CASE_TAKEN, EventKind.VIDEO_WITHDRAWN}
 
 
 @settings(max_examples=300)

@@ -13,6 +13,7 @@ from fastapi.concurrency import contextmanager_in_threadpool
 from gateway.api import (
     moderations,
     provenance_checks,
+    public_log,
     remix,
     service,
     soft_binding,
@@ -74,6 +75,7 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
     ):
         app.include_router(module.router)
     app.include_router(verify.keys)
+    app.include_router(public_log.router)
     pages.install(app)
     respond = responder(
         lambda request, error: (
@@ -90,6 +92,8 @@ def create_app(gateway: Gateway, *, worker: bool = True) -> FastAPI:
             else limits.max_body_bytes
         ),
     )
-    app.add_middleware(OpenDoor, public=soft_binding.is_public)
+    app.add_middleware(
+        OpenDoor, public=lambda path: soft_binding.is_public(path) or public_log.is_public(path)
+    )
     app.add_middleware(Traffic, observer=gateway.telemetry, tracing=gateway.tracing)
     return app

@@ -26,6 +26,7 @@ from gateway.errors import (
     StageUnavailable,
     TooLarge,
     UnreadableClip,
+    Withdrawn,
 )
 from gateway.logs import trace
 
@@ -66,7 +67,8 @@ def failures(*classes: type[Error]) -> dict[int | str, dict[str, Any]]:
 CALLER_FAILURES = (NotAuthenticated,)
 SUBMIT_FAILURES = (NotAuthenticated, InvalidRequest, PromptRefused, RateLimited)
 LOOKUP_FAILURES = (NotAuthenticated, NotFound, InvalidRequest)
-FETCH_FAILURES = (NotAuthenticated, NotFound, InvalidRequest, Conflict)
+FETCH_FAILURES = (NotAuthenticated, NotFound, Withdrawn, InvalidRequest, Conflict)
+DELETE_FAILURES = (NotAuthenticated, NotFound, Withdrawn, InvalidRequest)
 VERIFY_FAILURES = (InvalidRequest, UnreadableClip, RateLimited)
 
 

@@ -12,7 +12,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.api.access import Creator, IdempotencyKey
 from gateway.api.body import read_body
-from gateway.api.envelope import FETCH_FAILURES, LOOKUP_FAILURES, SUBMIT_FAILURES, failures
+from gateway.api.envelope import (
+    DELETE_FAILURES,
+    FETCH_FAILURES,
+    LOOKUP_FAILURES,
+    SUBMIT_FAILURES,
+    failures,
+)
 from gateway.clips import DEFAULT_PAGE, MAX_PAGE
 from gateway.errors import Conflict, InvalidRequest, Withdrawn
 from gateway.tables import Video
@@ -192,7 +198,7 @@ def get_video(caller: Creator, request: Request, video_id: str) -> JSONResponse:
     )
 
 
-@router.delete("/{video_id}", response_model=VideoDeleted, responses=failures(*LOOKUP_FAILURES))
+@router.delete("/{video_id}", response_model=VideoDeleted, responses=failures(*DELETE_FAILURES))
 def delete_video(caller: Creator, request: Request, video_id: str) -> VideoDeleted:
     """Delete a clip, or stop it while it is being made."""
     request.app.state.gateway.clips.delete(caller, video_id)

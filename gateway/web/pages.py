@@ -15,7 +15,7 @@ from gateway.web import account, console
 from gateway.web.access import is_private, to_sign_in
 from gateway.web.rendering import HERE, page, private_page
 
-PAGES = ("/", "/verify")
+PAGES = ("/", "/verify", "/log")
 SHORT = 12  # of a SHA-256, in the name of a file
 TECHNIQUES = {
     "content_credentials": "Content Credentials",
@@ -64,6 +64,18 @@ async def verify_answer(request: Request) -> HTMLResponse:
         "name": f"cinegate-report-{(report.content_sha256 or 'unread')[:SHORT]}.jws",
     }
     return page(request, "verify.html", shown)
+
+
+@router.get("/log", response_class=HTMLResponse)
+def public_log(request: Request) -> HTMLResponse:
+    """What the log promises, its newest head, and how to check it without us."""
+    gateway = request.app.state.gateway
+    shown = {
+        "head": gateway.log.checkpoint(),
+        "keys": [key.text for key in gateway.checkpoint_key.verifier.keys],
+        "stamped": None if gateway.anchors is None else gateway.anchors.newest(),
+    }
+    return page(request, "log.html", shown)
 
 
 def error_page(request: Request, error: Error) -> Response | None:

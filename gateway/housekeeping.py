@@ -26,12 +26,14 @@ from gateway.tables import (
     VerdictRow,
     Video,
 )
+from gateway.withdrawal import event_id
 
 MINUTE = 60.0
 HOUR = 60 * MINUTE
 Chore = tuple[float, Callable[[], object]]  # every so many seconds
 NO_MORE: Mapping[str, Chore] = {}
 BATCH = 200
+WITHDRAWN = event_id("")
 REFUSED_AT_THE_DOOR = f":door:{EventKind.REQUEST_REFUSED}"
 MANY_FAULTS = 10
 BUCKET_DAYS = 2  # a bucket that was not used for so long is full again
@@ -108,7 +110,8 @@ class Housekeeping:
     def forget(self) -> None:
         """Erase what was asked for in requests that are older than prompts are kept.
 
-        Also what was refused at the door; not what is still under way or held.
+        Also what was refused at the door, and the note of a withdrawal by its own age; not
+        what is still under way or held.
         """
         if days := self._retention.prompt_days:
             before = self._clock() - dt.timedelta(days=days)
@@ -117,10 +120,13 @@ class Housekeeping:
             self._each(words, lambda session, row: erase_words(session, self._audit, row))
             refused = VerdictRow.subject + REFUSED_AT_THE_DOOR
             said = sa.select(AuditPersonal).join(VerdictRow, AuditPersonal.event_id == refused)
-            self._each(
+            taken = Video.id + WITHDRAWN
+            noted = sa.select(AuditPersonal).join(Video, AuditPersonal.event_id == taken)
+            for half in (
                 said.where(VerdictRow.created_at <= before),
-                lambda session, row: self._audit.erase(session, row.event_id),
-            )
+                noted.where(Video.withdrawn_at <= before),
+            ):
+                self._each(half, lambda session, row: self._audit.erase(session, row.event_id))
 
     def _tidy(self, job: str) -> None:
         state, keep = self._end(job)

@@ -101,9 +101,7 @@ def _proven(log: PublicLog, clip: RegisteredClip, clip_id: str) -> int | None:
 
 
 def _withdrawn(log: PublicLog, clip: RegisteredClip) -> Withdrawn | None:
-    """Whether a signed entry says that the clip was taken back."""
-    if clip.state == "released":
-        return None
+    """Whether a signed entry says that the clip was taken back, whatever the row says now."""
     try:
         entry = read_entry(log.inclusion(event_id(clip.video_id)).leaf)
     except NotFound:

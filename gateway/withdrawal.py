@@ -85,6 +85,7 @@ class Withdrawals:
             if row.state != "released":
                 raise Conflict(f"Only a released video can be withdrawn; it is {row.state}.")
             row.state, row.withdrawn = "deleted", str(reason)
+            row.withdrawn_at = self._clock()
             fingerprints.withdraw(session, row.clip_id)
             self._audit.record(
                 session,

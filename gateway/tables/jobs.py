@@ -122,6 +122,7 @@ class Video(Table):
     withdrawn: Mapped[str | None] = mapped_column(
         sa.String(40), comment="Why it was taken back; its state is deleted then"
     )
+    withdrawn_at: Mapped[dt.datetime | None] = mapped_column(UtcTime, comment="UTC, with it")
     sha256: Mapped[str | None] = mapped_column(sa.String(64), comment="Released file, hex")
     size_bytes: Mapped[int | None] = mapped_column(sa.BigInteger, comment="Released file")
     thumbnail: Mapped[dict[str, Any] | None] = mapped_column(

@@ -255,9 +255,31 @@ def test_a_clip_that_was_withdrawn_was_made_here_and_taken_back(
     stand.credentials = Credentials(state="invalid")
     assert "withdrawn" not in stand.verify(path).sentence, "that file is not that clip"
     stand.credentials = ABSENT
-    # The word of the register alone takes nothing back.
+    # A row that was put back hides nothing: the log is asked.
     stand.registry = {CLIP: clip()}
+    assert "withdrawn" in stand.verify(path).sentence
+
+
+def test_the_register_alone_takes_nothing_back(stand: Stand, path: Path) -> None:
+    stand.registry, stand.reading = {CLIP: clip(state="deleted")}, marked()
     assert "withdrawn" not in stand.verify(path).sentence
+
+
+def test_a_withdrawal_that_cannot_be_read_is_could_not_check(
+    stand: Stand, path: Path, database: Database
+) -> None:
+    """A reason of a later release, or a log that is damaged: not 'nothing is known'."""
+    stand.reading = marked()
+    entry = Event(
+        id=f"{VIDEO}:withdraw:video.withdrawn",
+        kind=EventKind.VIDEO_WITHDRAWN,
+        subject=VIDEO,
+        facts={"clip_id": CLIP, "reason": "of a later release"},
+    )
+    with database.write() as session:
+        stand.log.record(session, entry)
+    stand.log.sequence()
+    assert stand.verify(path).finding is Finding.COULD_NOT_CHECK
 
 
 @pytest.mark.parametrize(

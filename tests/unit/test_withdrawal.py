@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from gateway.orders import Order
 from gateway.proof import consult
 from gateway.registry import SqlRegistry
 from gateway.server import create_app
+from gateway.settings import Retention
 from gateway.tables import AuditPersonal, FingerprintRow, Video
-from gateway.withdrawal import MAX_NOTE_CHARS, SENTENCES, Reason, Withdrawals
+from gateway.withdrawal import MAX_NOTE_CHARS, SENTENCES, Reason, Withdrawals, event_id
+from tests.contract.audit_kit import Room
 from tests.unit.rig import Rig
 from tests.unit.test_api import StandInGateway
 from tests.unit.test_cli_records import folder, run
@@ -55,6 +58,13 @@ def withdraw(rig: Rig, order: Order, reason: Reason = Reason.PERSON) -> Video:
 def checked(rig: Rig, key: CheckpointKey) -> CheckReport:
     rig.audit.sequence()
     return check_database(rig.database, key.verifier, now=rig.clock())
+
+
+def as_owner(rig: Rig, key: CheckpointKey, statement: str, *values: Any) -> None:
+    """What whoever owns the database can do: no triggers."""
+    Room(folder=rig.folder, database=rig.database, key=key, log=rig.audit).execute(  # type: ignore[arg-type]
+        statement, *values
+    )
 
 
 def files(rig: Rig) -> list[Path]:
@@ -165,8 +175,13 @@ def test_a_row_that_says_otherwise_than_the_log_is_found(
 ) -> None:
     withdraw(rig, order)
     assert checked(rig, checkpoint_key).ok
-    with rig.database.write() as session:
+    with (
+        pytest.raises(sa.exc.DatabaseError, match="stays withdrawn"),
+        rig.database.write() as session,
+    ):
         session.execute(sa.update(Video).values(**values))
+    ((column, value),) = values.items()
+    as_owner(rig, checkpoint_key, f"UPDATE videos SET {column} = ?", value)
     assert [fault.where for fault in checked(rig, checkpoint_key).faults] == [order.video_id]
 
 
@@ -186,6 +201,28 @@ def test_what_is_old_of_it_is_forgotten_as_of_others(
     rig.housekeeping.tidy()
     row = rig.row(order)
     assert (row.state, row.withdrawn) == ("deleted", "person")
+    assert checked(rig, checkpoint_key).ok
+
+
+def test_note_and_name_are_erased_by_the_age_of_the_withdrawal(
+    rig: Rig, order: Order, checkpoint_key: CheckpointKey
+) -> None:
+    def noted() -> bool:
+        with rig.database.read() as session:
+            return session.get(AuditPersonal, event_id(order.video_id)) is not None
+
+    rig.retention = Retention(prompt_days=30)
+    with rig.database.write() as session:
+        session.execute(sa.update(Video).values(created_at=rig.clock() - dt.timedelta(days=90)))
+    withdraw(rig, order)
+    rig.housekeeping.forget()
+    assert (noted(), rig.row(order).prompt) == (True, ""), "the clip is old, the note is new"
+    with rig.database.write() as session:
+        session.execute(
+            sa.update(Video).values(withdrawn_at=rig.clock() - dt.timedelta(days=31))
+        )
+    rig.housekeeping.forget()
+    assert not noted()
     assert checked(rig, checkpoint_key).ok
 
 

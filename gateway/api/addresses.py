@@ -9,6 +9,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from starlette.requests import Request
+
 from gateway.errors import RateLimited
 
 MOST_ADDRESSES = 20_000
@@ -62,3 +64,8 @@ def _site(address: str | None) -> str:
     if known.ipv4_mapped is not None:
         return str(known.ipv4_mapped)
     return str(ipaddress.ip_network((int(known), SITE_BITS), strict=False))
+
+
+def spend(request: Request) -> None:
+    """Count a request against its address. Raises RateLimited."""
+    request.app.state.address_rates.take(request.client.host if request.client else None)

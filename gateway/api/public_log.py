@@ -13,8 +13,8 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse, Response
 
+from gateway.api.addresses import spend
 from gateway.api.envelope import failures
-from gateway.api.soft_binding import spend
 from gateway.audit.books import Books
 from gateway.audit.folder import CHECKPOINT, VERIFIER_KEY, number_path
 from gateway.audit.merkle import HASH_BYTES, TILE_WIDTH

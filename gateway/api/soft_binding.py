@@ -16,6 +16,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.api.addresses import spend
 from gateway.api.body import read_body
 from gateway.api.verify import examine, examine_upload
 from gateway.errors import Error, InvalidRequest, NotPermitted
@@ -45,11 +46,6 @@ _ERROR = {
 
 def _failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return dict.fromkeys(sorted({*statuses, 413, 429, 500}), _ERROR)
-
-
-def spend(request: Request) -> None:
-    """Count a request against its address. Raises RateLimited."""
-    request.app.state.address_rates.take(request.client.host if request.client else None)
 
 
 router = APIRouter(tags=["soft binding resolution"], dependencies=[Depends(spend)])

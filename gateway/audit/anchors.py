@@ -65,11 +65,7 @@ class Anchors:
 
     def anchor_if_due(self) -> Anchor | None:
         """Have the newest head stamped when the last stamp is older than ``every``."""
-        try:
-            newest = self.newest()
-        except StampFault:
-            # Of an authority that was trusted before: today's has not stamped anything yet.
-            newest = None
+        newest = self.newest()
         if newest is not None and self._clock() - newest.stamp.time < self._every:
             return None
         return self.anchor()
@@ -97,23 +93,21 @@ class Anchors:
         return found
 
     def newest(self) -> Anchor | None:
-        """The last stamp, or None. Raises StampFault when it does not hold."""
-        with self._database.read() as session:
-            size = session.scalar(sa.select(sa.func.max(AuditAnchor.size)))
-        return None if size is None else self.of(size)
-
-    def of(self, size: int) -> Anchor | None:
-        """The stamp of the head of this size, or None. Raises StampFault."""
+        """The last stamp, or None: also when it is of nobody who is trusted any more."""
         with self._database.read() as session:
             found = session.execute(
-                sa.select(AuditCheckpoint.note, AuditAnchor.reply)
-                .join(AuditAnchor, AuditAnchor.size == AuditCheckpoint.size)
-                .where(AuditAnchor.size == size)
+                sa.select(AuditAnchor.size, AuditCheckpoint.note, AuditAnchor.reply)
+                .join(AuditCheckpoint, AuditCheckpoint.size == AuditAnchor.size)
+                .order_by(AuditAnchor.size.desc())
+                .limit(1)
             ).one_or_none()
         if found is None:
             return None
-        stamp = self._reader.read(found.reply, found.note)
-        return Anchor(size=size, note=found.note, reply=found.reply, stamp=stamp)
+        try:
+            stamp = self._reader.read(found.reply, found.note)
+        except StampFault:
+            return None
+        return Anchor(size=found.size, note=found.note, reply=found.reply, stamp=stamp)
 
     def _stamped(self, head: Checkpoint) -> Anchor:
         query = (

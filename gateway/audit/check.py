@@ -35,6 +35,7 @@ from gateway.audit.stamped import ReadStamp, Stamped
 Watch = Callable[[int, Entry], None]
 EXIT_OK, EXIT_FAULTS, EXIT_UNCHECKED = 0, 1, 2
 ANCHOR = "anchor"
+MAX_HOURS = 24 * 36_500
 
 
 @dataclass(frozen=True)
@@ -355,6 +356,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return EXIT_OK if report.ok else EXIT_FAULTS
 
 
+def within_hours(hours: float) -> dt.timedelta:
+    """How soon an entry must be stamped. Raises ValueError for what is no such time."""
+    if not 0 < hours <= MAX_HOURS:
+        raise ValueError("--within wants a number of hours above 0")
+    return dt.timedelta(hours=hours)
+
+
 def _stamping(roots: Path | None, hours: float | None) -> Stamping:
     if roots is None:
         if hours is not None:
@@ -363,7 +371,7 @@ def _stamping(roots: Path | None, hours: float | None) -> Stamping:
     # Here and not above: it needs a library that nothing else of the check does.
     from gateway.audit.stamps import StampReader
 
-    within = None if hours is None else dt.timedelta(hours=hours)
+    within = None if hours is None else within_hours(hours)
     return Stamping(StampReader(roots.read_text(encoding="ascii")).time_of, within)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway.audit.books import check_database
-from gateway.audit.check import Stamping, check_export, plain
+from gateway.audit.check import Stamping, check_export, plain, within_hours
 from gateway.audit.export import export
 from gateway.audit.rotation import Rotation
 from gateway.cli.common import (
@@ -31,6 +30,15 @@ app = typer.Typer(help="Check, show and prove the audit log.", no_args_is_help=T
 DEFAULT_SHOWN = 20
 
 
+def _hours(within: float | None) -> float | None:
+    if within is not None:
+        try:
+            within_hours(within)
+        except ValueError as fault:
+            raise typer.BadParameter("a number of hours above 0") from fault
+    return within
+
+
 @app.command()
 def check(
     context: typer.Context,
@@ -43,7 +51,7 @@ def check(
     ] = None,
     within: Annotated[
         float | None,
-        typer.Option(help="Hours in which each entry must have been stamped.", min=1),
+        typer.Option(help="Hours in which each entry must have been stamped.", callback=_hours),
     ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,  # noqa: FBT002 - a command-line flag
@@ -60,7 +68,7 @@ def check(
         if within is not None and gateway.stamps is None:
             raise ConfigurationFault("Nobody stamps this log: see [audit] in the settings.")
         reader = None if gateway.stamps is None else gateway.stamps.time_of
-        hours = None if within is None else dt.timedelta(hours=within)
+        hours = None if within is None else within_hours(within)
         stamping = Stamping(reader, hours)
         if folder is None:
             report = check_database(

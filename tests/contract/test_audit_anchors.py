@@ -189,6 +189,7 @@ def test_another_authority_may_take_over(yard: Yard) -> None:
     assert anchors.anchor_if_due() is not None
     yard.room.log.sequence()
     assert kinds(yard.checked()) == [FaultKind.SIGNATURE]
+    assert yard.anchors.newest() is None, "what is of nobody trusted is none"
     both = StampReader(pem(ROOT) + pem(root)).time_of
     assert yard.checked(stamping=Stamping(both)).stamps == 2
 
@@ -360,6 +361,8 @@ def test_the_checker_reads_stamps_where_it_is_given_roots(
     assert "3 stamps, the last of 2026-11-24T12:00:00+00:00" in told
     assert check.main([*roots, "--within", "0.5"]) == check.EXIT_FAULTS
     assert check.main([*plain, "--within", "36"]) == check.EXIT_UNCHECKED
+    for hours in ("nan", "inf", "0", "-5", "1e300"):
+        assert check.main([*roots, "--within", hours]) == check.EXIT_UNCHECKED
     (tmp_path / "roots.pem").write_text("none")
     assert check.main(roots) == check.EXIT_UNCHECKED
 

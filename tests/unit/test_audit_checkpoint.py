@@ -169,6 +169,27 @@ def test_of_two_who_add_a_key_at_once_one_is_refused(tmp_path: Path) -> None:
     assert len(file.keys()) == 2
 
 
+@pytest.mark.parametrize("step", ["add", "keep_newest"])
+def test_a_full_disk_leaves_the_keys_as_they_are(
+    tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = KeyFile.load_or_create(tmp_path)
+    name = file.verifier.keys[0].name
+    if step == "keep_newest":
+        file.add(CheckpointKey.create(name))
+    before = file.verifier
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(ConfigurationFault):
+            file.add(CheckpointKey.create(name)) if step == "add" else file.keep_newest()
+    assert file.verifier == before == KeyFile.load_or_create(tmp_path).verifier
+    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
+
+
 def test_a_file_that_was_replaced_is_read_again(tmp_path: Path) -> None:
     file, other = KeyFile.load_or_create(tmp_path), KeyFile.load_or_create(tmp_path)
     other.add(CheckpointKey.create(other.verifier.keys[0].name))

@@ -68,4 +68,6 @@ def test_without_an_authority_nothing_is_stamped(folder: Path) -> None:
     run("keys", "create")
     assert "see [audit] in the settings" in run("audit", "anchor", code=7)
     run("audit", "check", "--within", "48", code=7)
+    for hours in ("nan", "inf", "0", "-5"):
+        run("audit", "check", "--within", hours, code=2)
     assert not (folder / "kept").exists()

@@ -42,8 +42,9 @@ SENTENCES: Mapping[Reason, str] = {
 
 
 def why_withdrawn(reason: str) -> str:
-    """What everybody may be told."""
-    return f"This video was withdrawn. {SENTENCES[Reason(reason)]}"
+    """What everybody may be told; a reason of a later release is not said."""
+    known = reason in Reason.__members__.values()
+    return f"This video was withdrawn. {SENTENCES[Reason(reason)] if known else ''}".rstrip()
 
 
 def event_id(video_id: str) -> str:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
+from gateway.api.videos import as_object
 from gateway.audit.books import check_database
 from gateway.audit.entry import EventKind
 from gateway.audit.keys import CheckpointKey
@@ -262,6 +263,17 @@ def test_the_door_answers_gone(rig: Rig) -> None:
         remixed = client.post(f"{path}/remix", json={"prompt": "bluer"})
         assert remixed.status_code in (409, 410)
         assert client.delete(path).status_code == 410
+
+
+def test_a_reason_of_a_later_release_withholds_the_bytes_and_breaks_no_list(
+    rig: Rig, order: Order
+) -> None:
+    with rig.database.write() as session:
+        session.execute(sa.update(Video).values(state="deleted", withdrawn="of_later"))
+    with pytest.raises(Withdrawn, match=r"This video was withdrawn\.$"):
+        rig.clips.content(rig.caller, order.video_id, variant="video")
+    (shown,), _ = rig.clips.page(rig.caller, after=None, limit=10, ascending=True)
+    assert as_object(shown).gateway.state == "withdrawn"
 
 
 @pytest.mark.one_database
